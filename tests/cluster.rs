@@ -1,0 +1,1 @@
+//! Whole-cluster scenarios: the product as real processes, GPUs simulated at the C ABI.
