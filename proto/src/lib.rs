@@ -1,7 +1,10 @@
 //! The contract between the programs: generated code of `dovetail.v1`, and its conversion to and
 //! from the plain types of `dovetail-model`. Wire types stop here.
 
+#![forbid(unsafe_code)]
+
 pub mod convert;
+pub mod sample;
 
 /// The package `dovetail.v1`, generated from `proto/dovetail/v1/*.proto`.
 #[allow(

@@ -87,6 +87,11 @@ const FAMILIES: [&str; 33] = [
     "RTX-4090",
 ];
 
+/// Memory sizes of GPUs that are sold.
+const SOLD_GB: [u64; 22] = [
+    4, 6, 8, 11, 12, 16, 20, 24, 32, 40, 48, 64, 72, 80, 94, 96, 120, 141, 144, 180, 192, 288,
+];
+
 /// Short name of a model: family and memory in decimal-free GB, for example `H100-80`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -95,7 +100,7 @@ pub struct GpuModel(String);
 impl GpuModel {
     /// From the driver's name and memory.
     pub fn of(name: &str, memory: Bytes) -> Self {
-        let gb = advertised_gb(name).unwrap_or_else(|| memory.0.div_ceil(1 << 30));
+        let gb = advertised_gb(name).unwrap_or_else(|| sold_as_gb(memory));
         Self(format!("{}-{gb}", family(name)))
     }
 
@@ -127,6 +132,13 @@ impl fmt::Display for GpuModel {
 fn advertised_gb(name: &str) -> Option<u64> {
     name.split([' ', '-'])
         .find_map(|word| word.strip_suffix("GB")?.parse().ok())
+}
+
+/// The size a device is sold as: the driver keeps some of it, so an L4 of 24 GB shows 22.5 GiB.
+fn sold_as_gb(memory: Bytes) -> u64 {
+    let gib = memory.0.div_ceil(1 << 30);
+    let next = SOLD_GB.iter().copied().find(|size| *size >= gib);
+    next.filter(|size| size - gib <= size / 8).unwrap_or(gib)
 }
 
 fn family(name: &str) -> String {
@@ -192,10 +204,12 @@ mod tests {
         assert_eq!(model("NVIDIA H100 80GB HBM3", 80), "H100-80");
         assert_eq!(model("NVIDIA A100-SXM4-40GB", 40), "A100-40");
         assert_eq!(model("NVIDIA L4", 24), "L4-24");
-        assert_eq!(model("NVIDIA L40S", 48), "L40S-48");
+        assert_eq!(model("NVIDIA L4", 23), "L4-24");
+        assert_eq!(model("NVIDIA L40S", 45), "L40S-48");
+        assert_eq!(model("NVIDIA B200", 179), "B200-180");
         assert_eq!(model("NVIDIA H200", 141), "H200-141");
         assert_eq!(model("Tesla T4", 16), "T4-16");
-        assert_eq!(model("NVIDIA Future X", 10), "FUTURE-X-10");
+        assert_eq!(model("NVIDIA Future X", 13), "FUTURE-X-13");
     }
 
     #[test]
