@@ -1,1 +1,46 @@
-//! Placeholder.
+//! Deciding: which workload goes where, on a view of the cluster, changing nothing durable.
+//!
+//! `rule` says what fits and why not, `score` which fit is best, `pack` places one workload,
+//! `round` a whole queue, and `hold` what the solver should look at again.
+
+mod answer;
+mod hold;
+pub mod instances;
+mod pack;
+mod round;
+pub(crate) mod rule;
+mod score;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use dovetail_model::{
+    id::{Tenant, WorkloadId},
+    resources::Resources,
+    workload::WorkloadSpec,
+};
+
+pub use answer::plan_of;
+pub use hold::Held;
+pub(crate) use pack::{draft, fill};
+pub use pack::{ever_fits, place};
+pub use round::{Round, round};
+
+/// A workload that wants a place.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// Its id.
+    pub workload: WorkloadId,
+    /// The attempt to place, from 1.
+    pub attempt: u32,
+    /// Whose it is.
+    pub tenant: &'a Tenant,
+    /// What it is.
+    pub spec: &'a WorkloadSpec,
+}
+
+impl<'a> Ask<'a> {
+    /// What each member asks for.
+    pub fn resources(&self) -> &'a Resources {
+        &self.spec.resources
+    }
+}

@@ -106,7 +106,7 @@ pub struct Mutation {
 pub enum WorkloadRef {
     /// By id.
     Id(WorkloadId),
-    /// By the name of a live workload of the caller's tenant.
+    /// By name: a live one, else the newest that has ended.
     Name(Name),
 }
 

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod batch;
 pub mod check;
 pub mod commit;
 pub mod decide;

@@ -35,7 +35,11 @@ impl Default for Policy {
             root_workloads: false,
             pending_max: 100_000,
             solver: true,
-            limits: Limits { soft_ms: 250, hard_ms: 500, seed: 1 },
+            limits: Limits {
+                soft_ms: 250,
+                hard_ms: 500,
+                seed: 1,
+            },
             window_ns: SECOND_NS / 5,
             lease_ns: 15 * SECOND_NS,
             start_timeout_ns: 60 * SECOND_NS,

@@ -89,6 +89,21 @@ impl State {
         self.live.get(tenant)?.get(name).copied()
     }
 
+    /// Live workloads of this name, of every tenant.
+    pub fn live_everywhere<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = WorkloadId> + 'a {
+        self.live
+            .values()
+            .filter_map(move |names| names.get(name).copied())
+    }
+
+    /// Whether a request older than this is remembered.
+    pub fn has_request_before(&self, moment: WallNs) -> bool {
+        self.requests
+            .values()
+            .flat_map(BTreeMap::values)
+            .any(|request| request.at < moment)
+    }
+
     /// What became of a request.
     pub fn request(&self, tenant: &Tenant, id: &str) -> Option<&RequestRecord> {
         self.requests.get(tenant)?.get(id)

@@ -5,6 +5,7 @@ use dovetail_model::{
     gpu::{GpuHealth, GpuModel},
     grant::Placement,
     id::{GpuUuid, NodeName, SliceId, Tenant},
+    node::SLICES_MAX,
     reason::Reason,
     resources::Level,
     units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
@@ -82,6 +83,13 @@ pub struct Liveness {
 }
 
 impl ClusterView {
+    /// A cluster of these nodes.
+    pub fn of(nodes: impl IntoIterator<Item = NodeView>) -> Self {
+        let mut nodes: Vec<NodeView> = nodes.into_iter().collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        Self { nodes }
+    }
+
     /// Index of a node.
     pub fn index_of(&self, name: &NodeName) -> Option<usize> {
         self.nodes.binary_search_by(|node| node.name.cmp(name)).ok()
@@ -113,7 +121,18 @@ impl ClusterView {
     }
 }
 
+impl GpuView {
+    /// Usable, nobody on it, and nothing foreign: it can be given whole.
+    pub fn is_empty(&self) -> bool {
+        self.health == GpuHealth::Ok && self.holders.is_empty() && self.external == Bytes::ZERO
+    }
+}
+
 impl NodeView {
+    /// Most slices on a node.
+    #[expect(clippy::cast_possible_truncation, reason = "it is about a thousand")]
+    pub const SLICES_LIMIT: u32 = SLICES_MAX as u32;
+
     /// The view of a node in this state.
     pub fn of(state: &State, name: &NodeName, node: &Node, liveness: &Liveness) -> Self {
         let mut view = Self::empty(name, node, liveness);

@@ -167,6 +167,9 @@ impl State {
         let node = member.placement.node.clone();
         if let Some(slices) = self.held.get_mut(&node) {
             slices.remove(&slice);
+            if slices.is_empty() {
+                self.held.remove(&node);
+            }
         }
         Ok(())
     }
@@ -190,6 +193,9 @@ impl State {
         let (tenant, name) = (workload.tenant.clone(), workload.spec.name.clone());
         if let Some(names) = self.live.get_mut(&tenant) {
             names.remove(&name);
+            if names.is_empty() {
+                self.live.remove(&tenant);
+            }
         }
         Ok(())
     }

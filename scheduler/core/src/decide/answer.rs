@@ -1,0 +1,94 @@
+//! From the solver's answer to a plan. The answer is trusted by nobody: anything odd and it is none.
+
+use super::{Ask, pack};
+use crate::{
+    outcome::Outcome,
+    plan::{Plan, Step},
+    problem::{Assignment, GpuTake, Item, Problem, Slot},
+    view::ClusterView,
+};
+use dovetail_model::grant::{GpuGrant, Placement};
+use std::collections::BTreeSet;
+
+/// The plan an outcome means, with the workloads' requests and the nodes as they are now. None if
+/// it is malformed; whether it fits is for `check` to say.
+pub fn plan_of(
+    problem: &Problem,
+    outcome: &Outcome,
+    asks: &[Ask<'_>],
+    view: &ClusterView,
+) -> Option<Plan> {
+    let items: BTreeSet<usize> = outcome.assignments.iter().map(|a| a.item).collect();
+    if outcome.problem != problem.id || items.len() != outcome.assignments.len() {
+        return None;
+    }
+    let mut assignments: Vec<&Assignment> = outcome.assignments.iter().collect();
+    assignments.sort_by_key(|assignment| assignment.item);
+    let steps = assignments
+        .into_iter()
+        .map(|assignment| step(problem, assignment, asks, view));
+    Some(Plan {
+        parent: problem.revision,
+        steps: steps.collect::<Option<Vec<Step>>>()?,
+    })
+}
+
+fn step(
+    problem: &Problem,
+    assignment: &Assignment,
+    asks: &[Ask<'_>],
+    view: &ClusterView,
+) -> Option<Step> {
+    let item = problem.items.get(assignment.item)?;
+    let ask = asks.iter().find(|ask| ask.workload == item.workload)?;
+    if u32::try_from(assignment.members.len()) != Ok(item.members) {
+        return None;
+    }
+    let ranks = (0_u32..).zip(&assignment.members);
+    let members = ranks.map(|(rank, slot)| member(problem, item, slot, view, ask, rank));
+    Some(Step {
+        workload: item.workload,
+        placements: members.collect::<Option<Vec<Placement>>>()?,
+    })
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a slot means nothing without its problem, and the grant needs the rest"
+)]
+fn member(
+    problem: &Problem,
+    item: &Item,
+    slot: &Slot,
+    view: &ClusterView,
+    ask: &Ask<'_>,
+    rank: u32,
+) -> Option<Placement> {
+    let declared = problem.nodes.get(slot.node)?;
+    let place = item.places.iter().find(|place| place.node == slot.node)?;
+    let node = &view.nodes[view.index_of(&declared.name)?];
+    let wanted = match (item.whole_gpus, place.gpus.is_empty()) {
+        (0, true) => 0,
+        (0, false) => 1,
+        (whole, _) => whole as usize,
+    };
+    let distinct: BTreeSet<usize> = slot.gpus.iter().copied().collect();
+    if slot.gpus.len() != wanted
+        || distinct.len() != wanted
+        || node.gpus.len() != declared.gpus.len()
+    {
+        return None;
+    }
+    let grant = |gpu: usize| {
+        let take: &GpuTake = place.gpus.iter().find(|take| take.gpu == gpu)?;
+        let gpu = node.gpus.get(gpu)?;
+        Some(GpuGrant {
+            uuid: gpu.uuid.clone(),
+            index: gpu.index,
+            compute: take.compute,
+            memory: take.memory,
+        })
+    };
+    let grants: Option<Vec<GpuGrant>> = distinct.into_iter().map(grant).collect();
+    Some(pack::placement(node, ask, rank, grants?))
+}

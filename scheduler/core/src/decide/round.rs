@@ -1,0 +1,173 @@
+//! One round over the waiting queue: everybody who fits is placed, in order.
+
+use super::{Ask, Held, hold, pack};
+use crate::{
+    explain,
+    plan::{Plan, Step},
+    policy::Policy,
+    view::ClusterView,
+};
+use dovetail_model::{
+    grant::Placement,
+    id::{Revision, Tenant, WorkloadId},
+    reason::Reason,
+    resources::Resources,
+};
+use std::collections::BTreeMap;
+
+/// Most looks at a node in a round, for requests that turn out not to fit: about half a second at
+/// the worst. What is left of the queue then is tried in a later round.
+const LOOKS_MAX: usize = 10_000_000;
+/// So many different requests are tried even where the nodes are many.
+const REFUSED_MIN: usize = 256;
+
+/// What a round decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// To commit at once.
+    pub plan: Plan,
+    /// What the solver should look at before it is committed.
+    pub held: Option<Held>,
+    /// Who was tried and does not fit, and why, in queue order.
+    pub waiting: Vec<(WorkloadId, Reason)>,
+}
+
+/// One scheduling round over the waiting queue in order. Since nobody is placed before everybody
+/// ahead of them was tried, no newcomer overtakes a waiter who fits.
+pub fn round<'a>(
+    view: &ClusterView,
+    revision: Revision,
+    queue: impl IntoIterator<Item = Ask<'a>>,
+    policy: &Policy,
+    problem_id: u64,
+) -> Round {
+    let mut draft = Draft::new(view.clone(), *policy);
+    for ask in queue {
+        if !draft.offer(ask) {
+            break;
+        }
+    }
+    let held = policy
+        .solver
+        .then(|| hold::hold(view, &draft, revision, problem_id))
+        .flatten();
+    draft.into_round(revision, held)
+}
+
+/// Everything of a request that the rules look at: two equal ones fit or fail together.
+type Class<'a> = (&'a Tenant, &'a Resources, u32);
+
+/// A round in the making.
+pub(super) struct Draft<'a> {
+    pub(super) policy: Policy,
+    /// Room that is left.
+    pub(super) room: ClusterView,
+    /// In queue order.
+    pub(super) placed: Vec<Drafted<'a>>,
+    /// In queue order.
+    pub(super) waiting: Vec<Waiting<'a>>,
+    /// Requests that did not fit. Room only shrinks in a round, so they will not.
+    refused: BTreeMap<Class<'a>, Reason>,
+    length: usize,
+}
+
+/// A workload with a place in the draft.
+pub(super) struct Drafted<'a> {
+    pub(super) position: usize,
+    pub(super) ask: Ask<'a>,
+    pub(super) placements: Vec<Placement>,
+}
+
+/// A workload without.
+pub(super) struct Waiting<'a> {
+    pub(super) position: usize,
+    pub(super) ask: Ask<'a>,
+    reason: Reason,
+}
+
+impl<'a> Draft<'a> {
+    fn new(room: ClusterView, policy: Policy) -> Self {
+        Self {
+            policy,
+            room,
+            placed: Vec::new(),
+            waiting: Vec::new(),
+            refused: BTreeMap::new(),
+            length: 0,
+        }
+    }
+
+    /// Tries the next of the queue. False: the round has looked at enough.
+    fn offer(&mut self, ask: Ask<'a>) -> bool {
+        let position = self.length;
+        self.length += 1;
+        let class = class(&ask);
+        if let Some(reason) = self.refused.get(&class) {
+            let reason = reason.clone();
+            self.waiting.push(Waiting {
+                position,
+                ask,
+                reason,
+            });
+            return true;
+        }
+        if self.refused.len() >= refused_max(self.room.nodes.len()) {
+            return false;
+        }
+        match pack::place(&mut self.room, &ask, &self.policy) {
+            Some(placements) => self.placed.push(Drafted {
+                position,
+                ask,
+                placements,
+            }),
+            None => self.refuse(position, ask, class),
+        }
+        true
+    }
+
+    fn refuse(&mut self, position: usize, ask: Ask<'a>, class: Class<'a>) {
+        let reason = explain::dominant(&self.room, &ask, &self.policy)
+            .expect("explanations come from the rules that refused it");
+        self.refused.insert(class, reason.clone());
+        self.waiting.push(Waiting {
+            position,
+            ask,
+            reason,
+        });
+    }
+
+    fn into_round(self, revision: Revision, held: Option<Held>) -> Round {
+        let is_held = |id: WorkloadId| {
+            let mut steps = held.iter().flat_map(|held| &held.greedy.steps);
+            steps.any(|step| step.workload == id)
+        };
+        let placed = self.placed.into_iter().map(Drafted::into_step);
+        let steps = placed.filter(|step| !is_held(step.workload)).collect();
+        let waiting = self.waiting.into_iter();
+        Round {
+            plan: Plan {
+                parent: revision,
+                steps,
+            },
+            waiting: waiting.map(|w| (w.ask.workload, w.reason)).collect(),
+            held,
+        }
+    }
+}
+
+impl Drafted<'_> {
+    pub(super) fn into_step(self) -> Step {
+        Step {
+            workload: self.ask.workload,
+            placements: self.placements,
+        }
+    }
+}
+
+pub(super) fn class<'a>(ask: &Ask<'a>) -> Class<'a> {
+    (ask.tenant, ask.resources(), ask.spec.gang_size)
+}
+
+fn refused_max(nodes: usize) -> usize {
+    (LOOKS_MAX / nodes.max(1)).max(REFUSED_MIN)
+}

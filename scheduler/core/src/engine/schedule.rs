@@ -1,0 +1,319 @@
+//! Rounds: who is tried when, what is committed at once, and what waits for the solver.
+
+use super::Engine;
+use crate::{
+    check::{self, Rejection},
+    commit,
+    decide::{self, Ask, Held},
+    effect::Effect,
+    event::Event,
+    outcome::{Outcome, SolveFailure},
+    plan::{Plan, Step},
+    state::Workload,
+    view::ClusterView,
+};
+use dovetail_model::{
+    id::{NodeName, WorkloadId},
+    reason::Reason,
+    time::Now,
+    workload::WorkloadKind,
+};
+use std::{cmp::Reverse, collections::BTreeSet};
+
+/// Time from a solve's hard limit until its answer is no longer waited for.
+const SOLVE_GRACE_NS: u64 = 250_000_000;
+
+/// Who has to be tried at the end of this `handle`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) enum Round {
+    /// Nobody: nothing changed that could make a waiter fit.
+    #[default]
+    None,
+    /// Only these: there is no more room than before, and all others did not fit in it.
+    Newcomers(Vec<WorkloadId>),
+    /// Everybody: there may be more room.
+    Full,
+}
+
+/// A problem the solver works on.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) deadline: u64,
+    held: Held,
+}
+
+impl InFlight {
+    fn holds(&self, id: WorkloadId) -> bool {
+        self.held
+            .problem
+            .items
+            .iter()
+            .any(|item| item.workload == id)
+    }
+}
+
+impl Engine {
+    /// Places what can be placed now.
+    pub(super) fn schedule(&mut self, now: Now) {
+        self.give_up_on_solver(now);
+        let closing = self.window.is_some_and(|end| now.boot_ns >= end);
+        if closing {
+            self.window = None;
+            self.round = Round::Full;
+        }
+        let round = std::mem::take(&mut self.round);
+        let alone = matches!(round, Round::Newcomers(_));
+        let tried = self.candidates(&round);
+        if tried.is_empty() {
+            return;
+        }
+        if !closing {
+            self.open_window(&tried, now);
+        }
+        // In an open window only what may not wait is looked at; the rest will be packed together.
+        if self.window.is_some() && tried.iter().all(|id| self.is_batch(*id)) {
+            tried
+                .iter()
+                .for_each(|id| self.note(*id, Reason::AwaitingSolver));
+            return;
+        }
+        let tried = if self.window.is_some() {
+            self.candidates(&Round::Full)
+        } else {
+            tried
+        };
+        if !alone || !self.place_alone(&tried, now) {
+            self.run_round(&tried, now);
+        }
+    }
+
+    /// A newcomer that fits needs no round: nobody who waits would have fitted in this room, and
+    /// nothing is kept for the solver. True: it is placed.
+    fn place_alone(&mut self, tried: &[WorkloadId], now: Now) -> bool {
+        let [id] = tried else { return false };
+        if self.solve.is_some() || self.window.is_some() {
+            return false;
+        }
+        let Some(workload) = self.state.workload(*id) else {
+            return false;
+        };
+        let ask = self.ask(workload);
+        let Some(placements) = decide::place(&mut self.view, &ask, &self.policy) else {
+            return false;
+        };
+        let nodes: Vec<NodeName> = placements.iter().map(|p| p.node.clone()).collect();
+        let steps = vec![Step {
+            workload: *id,
+            placements,
+        }];
+        self.commit_fresh(
+            &Plan {
+                parent: self.state.revision(),
+                steps,
+            },
+            now,
+        );
+        // The room was taken in the view already; whatever became of it, the state says.
+        nodes.iter().for_each(|node| self.refresh(node));
+        true
+    }
+
+    fn run_round(&mut self, tried: &[WorkloadId], now: Now) {
+        let view = self.view_with_held();
+        let workloads = tried.iter().filter_map(|id| self.state.workload(*id));
+        let asks = workloads.map(|workload| self.ask(workload));
+        let revision = self.state.revision();
+        let problem = self.solves + 1;
+        let mut policy = self.policy;
+        // One solve at a time, and none while batch work is still being gathered.
+        policy.solver &= self.solve.is_none() && self.window.is_none();
+        let decided = decide::round(&view, revision, asks, &policy, problem);
+        let mut plan = decided.plan;
+        if self.window.is_some() {
+            plan.steps.retain(|step| !self.is_batch(step.workload));
+        }
+        for (id, reason) in decided.waiting {
+            self.note(id, reason);
+        }
+        self.commit_fresh(&plan, now);
+        if let Some(held) = decided.held {
+            self.hold(held, now);
+        }
+    }
+
+    /// Those to try, in queue order.
+    fn candidates(&self, round: &Round) -> Vec<WorkloadId> {
+        let waits = |id: &WorkloadId| {
+            let held = self.solve.as_ref().is_some_and(|solve| solve.holds(*id));
+            !held && !self.backoff.contains_key(id)
+        };
+        match round {
+            Round::None => Vec::new(),
+            Round::Full => self.pending.iter().map(|key| key.1).filter(waits).collect(),
+            Round::Newcomers(ids) => {
+                let key = |id: &WorkloadId| {
+                    let workload = self.state.workload(*id).filter(|w| w.is_pending())?;
+                    Some((Reverse(workload.spec.priority), *id))
+                };
+                let keys: BTreeSet<_> = ids.iter().filter(|id| waits(id)).filter_map(key).collect();
+                keys.into_iter().map(|key| key.1).collect()
+            }
+        }
+    }
+
+    /// Several batch workloads wait and nobody has packed them yet: gather more for a moment. One
+    /// alone has nothing to be packed with and is placed at once.
+    fn open_window(&mut self, tried: &[WorkloadId], now: Now) {
+        let batch = tried.iter().filter(|id| self.is_batch(**id)).count();
+        if self.policy.solver && self.window.is_none() && batch > 1 {
+            self.window = Some(now.boot_ns + self.policy.window_ns);
+        }
+    }
+
+    fn is_batch(&self, id: WorkloadId) -> bool {
+        self.state
+            .workload(id)
+            .is_some_and(|w| w.spec.kind == WorkloadKind::Batch)
+    }
+
+    fn note(&mut self, id: WorkloadId, reason: Reason) {
+        self.reasons.insert(id, reason);
+    }
+
+    pub(super) fn ask<'a>(&self, workload: &'a Workload) -> Ask<'a> {
+        Ask {
+            workload: workload.id,
+            attempt: workload.attempt + 1,
+            tenant: &workload.tenant,
+            spec: &workload.spec,
+        }
+    }
+
+    /// Free room, less what is kept for workloads the solver is working on.
+    pub(super) fn view_with_held(&self) -> ClusterView {
+        let mut view = self.view.clone();
+        let steps = self.solve.iter().flat_map(|solve| &solve.held.greedy.steps);
+        for step in steps {
+            let tenant = self.state.workload(step.workload).map(|w| w.tenant.clone());
+            let tenant = tenant.unwrap_or_default();
+            for placement in &step.placements {
+                // A node that has gone since takes no room.
+                let _taken = view.take(placement, &tenant);
+            }
+        }
+        view
+    }
+
+    fn hold(&mut self, held: Held, now: Now) {
+        self.solves += 1;
+        self.counters.runs += 1;
+        for item in &held.problem.items {
+            self.reasons.insert(item.workload, Reason::AwaitingSolver);
+        }
+        let limit = held.problem.limits.hard_ms * 1_000_000 + SOLVE_GRACE_NS;
+        self.effects
+            .push(Effect::Solve(Box::new(held.problem.clone())));
+        self.solve = Some(InFlight {
+            deadline: now.boot_ns + limit,
+            held,
+        });
+    }
+
+    /// The solver answered, or will not.
+    pub(super) fn solved(
+        &mut self,
+        problem: u64,
+        outcome: Result<Outcome, SolveFailure>,
+        now: Now,
+    ) {
+        let Some(solve) = self.solve.take_if(|solve| solve.held.problem.id == problem) else {
+            return;
+        };
+        if outcome == Err(SolveFailure::Killed) {
+            self.counters.kills += 1;
+        }
+        let plan = outcome
+            .ok()
+            .and_then(|outcome| self.plan_of(&solve.held, &outcome));
+        match plan {
+            Some(plan) if self.would_commit(&plan) => {
+                self.counters.improved +=
+                    u64::from(plan.steps.len() > solve.held.greedy.steps.len());
+                self.commit_held(&plan, now);
+            }
+            _ => {
+                self.counters.fallbacks += 1;
+                self.commit_held(&solve.held.greedy, now);
+            }
+        }
+        self.round = Round::Full;
+    }
+
+    fn give_up_on_solver(&mut self, now: Now) {
+        let overdue = self
+            .solve
+            .as_ref()
+            .filter(|solve| now.boot_ns >= solve.deadline);
+        if let Some(problem) = overdue.map(|solve| solve.held.problem.id) {
+            let late = SolveFailure::Failed("no answer in time".to_owned());
+            self.solved(problem, Err(late), now);
+        }
+    }
+
+    fn plan_of(&self, held: &Held, outcome: &Outcome) -> Option<Plan> {
+        let workload = |item: &crate::problem::Item| self.state.workload(item.workload);
+        let workloads = held.problem.items.iter().filter_map(workload);
+        let asks: Vec<Ask<'_>> = workloads.map(|w| self.ask(w)).collect();
+        decide::plan_of(&held.problem, outcome, &asks, &self.view)
+    }
+
+    /// An answer is taken whole or not at all: half of it may be worse than the greedy plan.
+    fn would_commit(&mut self, plan: &Plan) -> bool {
+        let refused = check::plan(&self.state, &self.live, &self.policy, plan);
+        refused.is_empty()
+    }
+
+    /// Makes the steps that fit the newest state durable; returns what does not fit it.
+    fn commit(&mut self, plan: &Plan, now: Now) -> Vec<(Step, Rejection)> {
+        let commit = commit::commit(&self.state, &self.live, &self.policy, plan);
+        for step in commit.accepted {
+            self.place(step, now);
+        }
+        commit.rejected
+    }
+
+    /// Commits a plan made from this very state: whatever is refused of it is a defect.
+    fn commit_fresh(&mut self, plan: &Plan, now: Now) {
+        for (step, rejection) in self.commit(plan, now) {
+            self.plans_rejected += 1;
+            let what = format!("a step of {} was refused: {rejection}", step.workload);
+            self.effects.push(Effect::Alert(what));
+        }
+    }
+
+    /// Commits what was kept waiting for the solver. Meanwhile a node may have gone or a workload
+    /// been cancelled; what is refused for that stays in the queue, or is gone from it.
+    fn commit_held(&mut self, plan: &Plan, now: Now) {
+        let _moved = self.commit(plan, now);
+    }
+
+    fn place(&mut self, step: Step, now: Now) {
+        let id = step.workload;
+        let nodes: BTreeSet<NodeName> = step.placements.iter().map(|p| p.node.clone()).collect();
+        if let Some(workload) = self.state.workload(id) {
+            self.pending.remove(&(Reverse(workload.spec.priority), id));
+        }
+        self.reasons.remove(&id);
+        let placements = step.placements;
+        self.record(Event::Placed {
+            workload: id,
+            placements,
+            at: now.wall(),
+        });
+        self.await_start(id, now);
+        for node in nodes {
+            self.refresh(&node);
+            self.dirty.insert(node);
+        }
+    }
+}

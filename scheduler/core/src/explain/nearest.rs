@@ -1,0 +1,119 @@
+//! Which node is nearest to taking a workload, and the one reason that says most.
+
+use crate::{
+    decide::{Ask, fill, rule},
+    policy::Policy,
+    view::{ClusterView, NodeView},
+};
+use dovetail_model::reason::Reason;
+use std::cmp::Reverse;
+
+/// Distance of a reason that no free room will cure: as far as two things of which nothing is free.
+const FIXED: u64 = 2000;
+/// Distance of a thing of which nothing is free.
+const NOTHING_FREE: u64 = 1000;
+
+/// What was seen of a node.
+pub(super) struct Look<'v> {
+    pub(super) node: &'v NodeView,
+    /// Members that fit.
+    pub(super) fit: u32,
+    /// Why not one more, if none does.
+    pub(super) reasons: Vec<Reason>,
+    distance: u64,
+}
+
+/// Why a workload does not fit, in one reason; nothing if it does.
+pub(crate) fn dominant(view: &ClusterView, ask: &Ask<'_>, policy: &Policy) -> Option<Reason> {
+    dominant_of(&looks(view, ask, policy), ask, policy)
+}
+
+/// Every node, nearest first.
+pub(super) fn looks<'v>(view: &'v ClusterView, ask: &Ask<'_>, policy: &Policy) -> Vec<Look<'v>> {
+    let nodes = view.nodes.iter();
+    let mut looks: Vec<Look<'v>> = nodes.map(|node| look(node, ask, policy)).collect();
+    looks.sort_by_key(|look| (Reverse(look.fit), look.distance, look.node.tie));
+    looks
+}
+
+fn look<'v>(node: &'v NodeView, ask: &Ask<'_>, policy: &Policy) -> Look<'v> {
+    let reasons = rule::refusals(node, ask, policy);
+    let fit = if reasons.is_empty() {
+        fill(node, ask, 0..ask.spec.gang_size, policy).len()
+    } else {
+        0
+    };
+    let distance = reasons
+        .iter()
+        .map(|reason| distance(reason, node, ask, policy));
+    Look {
+        node,
+        fit: u32::try_from(fit).unwrap_or(u32::MAX),
+        distance: distance.sum(),
+        reasons,
+    }
+}
+
+/// The reason of `dominant`, from what was seen.
+pub(super) fn dominant_of(looks: &[Look<'_>], ask: &Ask<'_>, policy: &Policy) -> Option<Reason> {
+    let Some(nearest) = looks.first() else {
+        return Some(Reason::NoNodes);
+    };
+    let fit = looks
+        .iter()
+        .map(|look| look.fit)
+        .fold(0, u32::saturating_add);
+    let incomplete = rule::gang::refuses(ask, fit)?;
+    match nearest.reasons.first() {
+        None => Some(incomplete),
+        Some(reason) => Some(telling(reason, nearest.node, ask, policy)),
+    }
+}
+
+/// A node that lacks GPUs says little; its nearest GPU says more, if no free room would cure it or
+/// if a share was asked.
+fn telling(reason: &Reason, node: &NodeView, ask: &Ask<'_>, policy: &Policy) -> Reason {
+    let nearest = || nearest_gpu(node, ask, policy);
+    let of_gpu = if matches!(reason, Reason::NoGpuFits { .. }) {
+        nearest()
+    } else if matches!(reason, Reason::InsufficientWholeGpus { free: 0, .. }) {
+        nearest().filter(|(distance, _)| *distance >= FIXED)
+    } else {
+        None
+    };
+    of_gpu.map_or_else(|| reason.clone(), |(_, reason)| reason)
+}
+
+fn nearest_gpu(node: &NodeView, ask: &Ask<'_>, policy: &Policy) -> Option<(u64, Reason)> {
+    let request = ask.resources().gpu.as_ref()?;
+    let refusals = node
+        .gpus
+        .iter()
+        .filter_map(|gpu| rule::gpu_refusal(gpu, request, ask, policy));
+    refusals
+        .map(|reason| (lack(&reason), reason))
+        .min_by_key(|(lack, _)| *lack)
+}
+
+fn distance(reason: &Reason, node: &NodeView, ask: &Ask<'_>, policy: &Policy) -> u64 {
+    let nearest = || nearest_gpu(node, ask, policy).map_or(FIXED, |(distance, _)| distance);
+    if matches!(reason, Reason::NoGpuFits { .. }) {
+        nearest()
+    } else if matches!(reason, Reason::InsufficientWholeGpus { free: 0, .. }) {
+        nearest().max(NOTHING_FREE)
+    } else {
+        lack(reason)
+    }
+}
+
+/// How much is lacking, in thousandths of what is asked.
+fn lack(reason: &Reason) -> u64 {
+    match (reason, reason.amounts()) {
+        (_, Some((asked, free))) => {
+            let short = u128::from(asked.saturating_sub(free)) * u128::from(NOTHING_FREE);
+            u64::try_from(short / u128::from(asked.max(1))).unwrap_or(NOTHING_FREE)
+        }
+        (Reason::GpuInUse { .. } | Reason::TooManySlices { .. }, None) => NOTHING_FREE,
+        (_, None) => FIXED,
+    }
+}
