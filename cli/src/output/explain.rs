@@ -1,0 +1,146 @@
+//! Why a workload waits, for people: verdict, one reason, counts, nearest misses, remedies.
+
+use super::{bytes, gpu, pairs, state};
+use dovetail_proto::v1::{ExplainWorkloadResponse, GpuVerdict, NodeVerdict};
+
+/// Nodes shown in full; the rest is in the counts, and in `-o json`.
+const NODES_SHOWN: usize = 3;
+
+/// The whole explanation.
+pub(crate) fn explanation(reply: &ExplainWorkloadResponse) -> String {
+    let mut text = headline(reply);
+    text += &pairs(&[
+        ("  needs", reply.needs.clone()),
+        (
+            "  reason",
+            reply
+                .reason
+                .as_ref()
+                .map(|r| format!("{}: {}", r.token, r.text))
+                .unwrap_or_default(),
+        ),
+        (
+            "  nodes",
+            if reply.reason.is_some() {
+                counts(reply)
+            } else {
+                String::new()
+            },
+        ),
+    ]);
+    let misses: Vec<&NodeVerdict> = reply.nodes.iter().take(NODES_SHOWN).collect();
+    if !misses.is_empty() && reply.reason.is_some() {
+        text += "\nnearest\n";
+        text += &misses.into_iter().map(verdict).collect::<String>();
+        let rest = reply.nodes.len().saturating_sub(NODES_SHOWN);
+        if rest > 0 {
+            text += &format!("  … and {rest} more nodes: -o json shows them all\n");
+        }
+    }
+    if !reply.remedies.is_empty() {
+        text += "\nwhat would make it fit now (each was tried)\n";
+        for (index, remedy) in reply.remedies.iter().enumerate() {
+            text += &format!("  {}. {:40} {}\n", index + 1, remedy.text, remedy.flags);
+        }
+    }
+    text
+}
+
+fn headline(reply: &ExplainWorkloadResponse) -> String {
+    let name = reply
+        .workload
+        .as_ref()
+        .and_then(|w| w.spec.as_ref())
+        .map_or("it", |s| s.name.as_str());
+    match &reply.workload {
+        Some(workload) if reply.queue_position == 0 => {
+            let nodes: Vec<&str> = workload
+                .members
+                .iter()
+                .filter_map(|m| m.placement.as_ref())
+                .map(|p| p.node.as_str())
+                .collect();
+            format!(
+                "{name} is {} on {}\n",
+                state(workload.state()),
+                if nodes.is_empty() {
+                    "no node".to_owned()
+                } else {
+                    nodes.join(", ")
+                }
+            )
+        }
+        Some(_) => format!(
+            "{name} is pending, number {} of {} that wait\n",
+            reply.queue_position, reply.queue_length
+        ),
+        None if reply.queue_position == 0 => String::new(),
+        None => format!(
+            "it would wait as number {} of {}\n",
+            reply.queue_position, reply.queue_length
+        ),
+    }
+}
+
+fn counts(reply: &ExplainWorkloadResponse) -> String {
+    if reply.counts.is_empty() {
+        return String::new();
+    }
+    let each: Vec<String> = reply
+        .counts
+        .iter()
+        .map(|count| format!("{} {}", count.nodes, count.token))
+        .collect();
+    format!("{} considered: {}", reply.nodes.len(), each.join(" · "))
+}
+
+fn verdict(node: &NodeVerdict) -> String {
+    let reasons: Vec<&str> = node
+        .reasons
+        .iter()
+        .map(|reason| reason.text.as_str())
+        .collect();
+    let mut text = format!("  {}: ", node.node);
+    text += &match (node.members_fit, reasons.is_empty()) {
+        (0, false) => reasons.join("; "),
+        (0, true) => "no room".to_owned(),
+        (1, _) => "room for 1 member".to_owned(),
+        (fit, _) => format!("room for {fit} members"),
+    };
+    text += "\n";
+    text + &gpu_verdicts(&node.gpus)
+}
+
+/// Neighbours that say the same share a line.
+fn gpu_verdicts(gpus: &[GpuVerdict]) -> String {
+    let same = |a: &GpuVerdict, b: &GpuVerdict| said(a) == said(b);
+    gpus.chunk_by(same).map(gpu_line).collect()
+}
+
+fn gpu_line(run: &[GpuVerdict]) -> String {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else {
+        return String::new();
+    };
+    let which = match run.len() {
+        1 => format!("GPU {}", first.index),
+        _ => format!("GPUs {}-{}", first.index, last.index),
+    };
+    format!("    {which} {}\n", said(first))
+}
+
+fn said(verdict: &GpuVerdict) -> String {
+    let why = verdict
+        .reason
+        .as_ref()
+        .map_or("would do", |reason| reason.text.as_str());
+    let held = match verdict.slices.as_slice() {
+        [] => String::new(),
+        slices => format!("  held by {}", slices.join(", ")),
+    };
+    format!(
+        "{}: {} GPU and {} free, {why}{held}",
+        verdict.model,
+        gpu(verdict.free_milli),
+        bytes(verdict.free_memory_bytes)
+    )
+}
