@@ -20,6 +20,7 @@ use dovetail_model::{
     id::{ClusterId, Epoch, SliceId},
     resources::Level,
 };
+use rustix::fs::{StatVfs, statvfs};
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Write},
@@ -46,6 +47,9 @@ pub struct Started {
     /// The enforcement it has.
     pub level: Level,
 }
+
+/// Less room than this and a supervisor cannot write down that it began.
+const LEAST_ROOM_BYTES: u64 = 64 << 10;
 
 /// Why a slice was not made. Nothing of it is left.
 #[derive(Debug, Error)]
@@ -241,7 +245,7 @@ impl Enforcer {
         let reply = send_job(ours, &self.job(grant, record));
         // It has gone into the background: what is waited for is its short-lived first process.
         child.wait().map_err(failed)?;
-        match reply.map_err(failed)? {
+        match reply.map_err(|source| self.no_reply(slice, source))? {
             Some(Reply::Ready) => self.started(slice, record),
             Some(Reply::Refused(why)) => Err(StartError::Supervisor { slice, why }),
             None => self.started(slice, record).map_err(|_| {
@@ -267,6 +271,20 @@ impl Enforcer {
             stop_grace_ns: spec.stop_grace_ns,
             output_max_bytes: self.config.output_max_bytes,
         }
+    }
+
+    /// A supervisor that finds no room for its first words is gone before it can say so.
+    fn no_reply(&self, slice: SliceId, source: io::Error) -> StartError {
+        let run_dir = &self.config.run_dir;
+        let full = |disk: StatVfs| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_ROOM_BYTES;
+        if statvfs(run_dir).is_ok_and(full) {
+            let why = format!(
+                "the disk of `{}` is full; free some space there",
+                run_dir.display()
+            );
+            return StartError::Supervisor { slice, why };
+        }
+        StartError::Spawn { slice, source }
     }
 
     /// The supervisor that has a slice's lock, or had it until just now.
