@@ -36,7 +36,7 @@ fn a_lost_gpu_takes_away_only_its_own_capacity() {
     }
     // Three GPUs are left, and every one of them can be had.
     let all: Vec<_> = (0..4)
-        .map(|number| client.submit(&sleeper(&format!("w{number}")).whole(1, "")))
+        .map(|number| client.submit(&sleeper(&format!("work-{number}")).whole(1, "")))
         .collect();
     for id in &all[..3] {
         let workload = client.await_state(id, WorkloadState::Running);
@@ -145,7 +145,7 @@ fn reason(status: &Status) -> String {
 fn submit_until_full(cluster: &Cluster) -> (Vec<String>, Status) {
     let mut ids = Vec::new();
     for number in 0..1000 {
-        let mut spec = sleeper(&format!("w{number}"));
+        let mut spec = sleeper(&format!("work-{number}"));
         spec.argv.push("x".repeat(100 << 10));
         match cluster.client.try_submit(&spec) {
             Ok(workload) => ids.push(workload.id),
@@ -200,7 +200,7 @@ fn not_one_byte_free_is_survived_too() {
     // Whether it is refused before or by the failing write: nothing is said to be done that is not.
     let mut acknowledged = vec![first];
     let refused = (0..200).find_map(|number| {
-        let mut spec = sleeper(&format!("w{number}"));
+        let mut spec = sleeper(&format!("work-{number}"));
         spec.argv.push("x".repeat(100 << 10));
         match cluster.client.try_submit(&spec) {
             Ok(workload) => {
