@@ -23,6 +23,7 @@ pub mod event;
 pub mod explain;
 pub mod input;
 pub mod outcome;
+pub mod packing;
 pub mod plan;
 pub mod policy;
 pub mod problem;

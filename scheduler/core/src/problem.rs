@@ -1,5 +1,8 @@
 //! A packing problem as plain data: it can be sent to another process, kept and replayed.
 
+pub mod fluid;
+pub mod window;
+
 use dovetail_model::{
     id::{NodeName, Revision, WorkloadId},
     units::{Bytes, CpuMilli, GpuMilli},
