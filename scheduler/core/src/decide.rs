@@ -1,9 +1,10 @@
 //! Deciding: which workload goes where, on a view of the cluster, changing nothing durable.
 //!
-//! `rule` says what fits and why not, `score` which fit is best, `pack` places one workload,
-//! `round` a whole queue, and `hold` what the solver should look at again.
+//! `rule` says what fits and why not, `score` which fit is best, `board` keeps the scores, `pack`
+//! places one workload, `round` a whole queue, and `hold` what the solver should look at again.
 
 mod answer;
+pub mod board;
 mod hold;
 pub mod instances;
 mod pack;
@@ -20,9 +21,10 @@ use dovetail_model::{
 };
 
 pub use answer::plan_of;
+pub use board::Board;
 pub use hold::Held;
-pub(crate) use pack::{draft, fill};
-pub use pack::{ever_fits, place};
+pub(crate) use pack::members;
+pub use pack::{fits, fits_now, place};
 pub use round::{Round, round};
 
 /// A workload that wants a place.

@@ -15,6 +15,7 @@ mod submit;
 mod tests;
 
 use crate::{
+    decide::Board,
     effect::{Answer, Effect, Refusal, SolverCounters},
     event::Event,
     input::{Caller, Input, Mutation, ReplyId, Report, Request},
@@ -46,8 +47,8 @@ pub struct Engine {
     /// What agents say: soft, lost with the process, told again within seconds.
     sessions: BTreeMap<NodeName, Session>,
     live: BTreeMap<NodeName, Liveness>,
-    /// Derived from `state` and `live`: free room.
-    view: ClusterView,
+    /// Derived from `state` and `live`: free room, and how good it is for whom.
+    board: Board,
     /// Derived from `state`: what waits.
     pending: BTreeSet<QueueKey>,
     /// Why it waits, as the last round said.
@@ -89,7 +90,7 @@ impl Engine {
             policy,
             sessions: BTreeMap::new(),
             live: BTreeMap::new(),
-            view: ClusterView::default(),
+            board: Board::of(ClusterView::default(), policy),
             pending: BTreeSet::new(),
             reasons: BTreeMap::new(),
             backoff: BTreeMap::new(),
@@ -171,6 +172,12 @@ impl Engine {
             .min()
     }
 
+    /// Work that can wait until the effects of `handle` are on their way; without it, the next
+    /// decision does it.
+    pub fn catch_up(&mut self) {
+        self.board.catch_up();
+    }
+
     /// What is durable, once the effects of every `handle` so far are carried out.
     pub fn state(&self) -> &State {
         &self.state
@@ -214,7 +221,10 @@ impl Engine {
             | Request::Explain { .. }
             | Request::Plan { .. }
             | Request::Nodes { .. }
-            | Request::Status) => return self.reply(reply, self.read(&caller, read)),
+            | Request::Status) => {
+                let answer = self.read(&caller, read);
+                return self.reply(reply, answer);
+            }
         };
         match answer {
             Ok(Done::Later(later)) => self.replies.push((reply, caller, later)),
@@ -295,12 +305,13 @@ impl Engine {
     /// Makes the node's view follow the state, and its grants with it.
     fn refresh(&mut self, name: &NodeName) {
         let Some(node) = self.state.nodes().get(name) else {
-            self.view.remove(name);
+            self.board.remove(name);
             return;
         };
         let liveness = self.live.entry(name.clone()).or_default();
-        self.view
+        self.board
             .put(NodeView::of(&self.state, name, node, liveness));
+        self.take_held(name);
     }
 
     /// A slice of this workload changed on this node.

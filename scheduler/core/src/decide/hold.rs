@@ -5,7 +5,7 @@
 //! small exact problem over few nodes, with the greedy answer as its start.
 
 use super::{
-    Ask, pack,
+    Ask, Board, pack,
     round::{Draft, Drafted, Waiting, class},
     rule,
 };
@@ -47,45 +47,47 @@ pub(super) fn integers(item: &Item) -> usize {
     1 + item.places.iter().map(place).sum::<usize>()
 }
 
-pub(super) fn hold(
-    view: &ClusterView,
-    draft: &Draft<'_>,
-    revision: Revision,
-    id: u64,
-) -> Option<Held> {
-    let search = Search::new(view, draft)?;
+pub(super) fn hold(draft: &Draft<'_, '_>, revision: Revision, id: u64) -> Option<Held> {
+    let mut search = Search::new(draft)?;
     let mut seen = BTreeSet::new();
     let classes = draft.waiting.iter().filter(|w| seen.insert(class(&w.ask)));
     let selection = classes
         .take(STRANDED_MAX)
         .find_map(|waiting| search.select(waiting))?;
-    Some(selection.into_held(draft, revision, id))
+    Some(selection.into_held(draft.board.policy(), revision, id))
 }
 
 /// Looks for a problem worth solving.
 struct Search<'s, 'a> {
-    draft: &'s Draft<'a>,
+    draft: &'s Draft<'s, 'a>,
     /// Room before this round's batch work was placed.
-    base: ClusterView,
+    base: Board,
     batch: Vec<&'s Drafted<'a>>,
 }
 
 impl<'s, 'a> Search<'s, 'a> {
-    fn new(view: &ClusterView, draft: &'s Draft<'a>) -> Option<Self> {
+    fn new(draft: &'s Draft<'s, 'a>) -> Option<Self> {
         let (batch, others): (Vec<_>, Vec<_>) = draft.placed.iter().partition(|d| is_batch(&d.ask));
         if batch.is_empty() || draft.waiting.is_empty() {
             return None;
         }
-        let mut base = view.clone();
+        let mut base = draft.board.clone();
+        base.end_trial();
         for drafted in others {
-            take_all(&mut base, &drafted.placements, drafted.ask.tenant);
+            for placement in &drafted.placements {
+                let taken = base.take(placement, drafted.ask.tenant);
+                debug_assert!(taken, "a draft names nodes of its board");
+            }
         }
         Some(Self { draft, base, batch })
     }
 
     /// The largest problem around a stranded workload that the exact model can take.
-    fn select(&self, stranded: &'s Waiting<'a>) -> Option<Selection<'s, 'a>> {
-        let placements = pack::draft(&self.base, &stranded.ask, &self.draft.policy)?;
+    fn select(&mut self, stranded: &'s Waiting<'a>) -> Option<Selection<'s, 'a>> {
+        self.base.begin_trial();
+        let placements = pack::place(&mut self.base, &stranded.ask);
+        self.base.end_trial();
+        let placements = placements?;
         let home = self.nodes_of(&placements);
         if home.len() > NODES_MAX {
             return None;
@@ -97,28 +99,24 @@ impl<'s, 'a> Search<'s, 'a> {
     }
 
     fn nodes_of(&self, placements: &[Placement]) -> BTreeSet<usize> {
-        let index = |p: &Placement| self.base.index_of(&p.node);
+        let index = |p: &Placement| self.base.view().index_of(&p.node);
         placements.iter().filter_map(index).collect()
     }
 
     /// Nodes where the stranded workload would go, then those of the batch work that is in its
     /// way there, then others that would take it or that batch work, best first.
-    fn by_relevance(&self, home: &BTreeSet<usize>, stranded: &Waiting<'_>) -> Vec<usize> {
-        let policy = &self.draft.policy;
+    fn by_relevance(&mut self, home: &BTreeSet<usize>, stranded: &Waiting<'_>) -> Vec<usize> {
+        let would_take = self.base.candidates(&stranded.ask);
         let taken = self.batch.iter().map(|d| self.nodes_of(&d.placements));
         let in_the_way = taken.filter(|nodes| !nodes.is_disjoint(home)).flatten();
-        let first = self
-            .batch
-            .iter()
-            .find(|d| !self.nodes_of(&d.placements).is_disjoint(home));
-        let elsewhere = first
-            .map(|d| pack::candidates(&self.draft.room, &d.ask, policy))
-            .unwrap_or_default();
-        let would_take = pack::candidates(&self.base, &stranded.ask, policy);
+        let in_the_way: Vec<usize> = in_the_way.collect();
+        let mut batch = self.batch.iter();
+        let first = batch.find(|d| !self.nodes_of(&d.placements).is_disjoint(home));
+        let elsewhere = first.map(|d| self.base.candidates(&d.ask));
         let mut seen = BTreeSet::new();
         let all = home.iter().copied().chain(in_the_way);
         all.chain(would_take)
-            .chain(elsewhere)
+            .chain(elsewhere.into_iter().flatten())
             .filter(|index| seen.insert(*index))
             .collect()
     }
@@ -129,11 +127,11 @@ impl<'s, 'a> Search<'s, 'a> {
         home: &BTreeSet<usize>,
         stranded: &'s Waiting<'a>,
     ) -> Option<Selection<'s, 'a>> {
-        let base = ClusterView::of(nodes.iter().map(|i| self.base.nodes[*i].clone()));
+        let base = ClusterView::of(nodes.iter().map(|i| self.base.view().nodes[*i].clone()));
         // More room than the problem will have, so that no item can cost more than reckoned.
         let mut budget = Budget {
             room: &base,
-            policy: &self.draft.policy,
+            policy: self.draft.board.policy(),
             left: INTEGERS_MAX,
         };
         if !budget.pays(&stranded.ask) {
@@ -145,7 +143,9 @@ impl<'s, 'a> Search<'s, 'a> {
         }
         let room = self.room_without(&held, base.clone());
         // Without the held work there must be room for the stranded: else nothing is to be gained.
-        pack::draft(&room, &stranded.ask, &self.draft.policy)?;
+        if !pack::fits(&room, &stranded.ask, self.draft.board.policy()) {
+            return None;
+        }
         let together = held.iter().map(|drafted| drafted.ask);
         if !room_for_all(&room, together.chain([stranded.ask])) {
             return None;
@@ -180,12 +180,12 @@ impl<'s, 'a> Search<'s, 'a> {
         stranded: &'s Waiting<'a>,
         budget: &mut Budget<'_>,
     ) -> Vec<&'s Waiting<'a>> {
-        let policy = &self.draft.policy;
+        let policy = self.draft.board.policy();
         let others = self.draft.waiting.iter();
         let others = others.filter(|w| w.position != stranded.position && is_batch(&w.ask));
         let affordable = others
             .take(FURTHER_MAX)
-            .filter(|w| pack::draft(room, &w.ask, policy).is_some())
+            .filter(|w| pack::fits(room, &w.ask, policy))
             .filter(|w| budget.pays(&w.ask));
         std::iter::once(stranded).chain(affordable).collect()
     }
@@ -245,8 +245,7 @@ impl<'s, 'a> Selection<'s, 'a> {
         }
     }
 
-    fn into_held(self, draft: &Draft<'_>, revision: Revision, id: u64) -> Held {
-        let policy = &draft.policy;
+    fn into_held(self, policy: &Policy, revision: Revision, id: u64) -> Held {
         let mut tenants = BTreeMap::new();
         let items: Vec<Item> = self
             .asks

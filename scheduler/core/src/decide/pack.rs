@@ -4,10 +4,7 @@
 //! node takes. So nodes can be filled one after the other, best first, and the packer finds places
 //! for a gang exactly when there are some.
 
-use super::{
-    Ask, rule,
-    score::{self, Score},
-};
+use super::{Ask, board::Board, rule};
 use crate::{
     policy::Policy,
     view::{ClusterView, GpuView, NodeView},
@@ -19,114 +16,80 @@ use dovetail_model::{
     units::WHOLE_GPU,
 };
 
-/// Greedy placement of all members or none; takes the room from `view` when it succeeds, and
-/// leaves it unchanged when not.
-pub fn place(view: &mut ClusterView, ask: &Ask<'_>, policy: &Policy) -> Option<Vec<Placement>> {
-    let placements = draft(view, ask, policy)?;
-    for placement in &placements {
-        let taken = view.take(placement, ask.tenant);
-        debug_assert!(taken, "a draft names nodes of its view");
+/// Greedy placement of all members or none; takes the room when it succeeds, and leaves the board
+/// unchanged when not.
+pub fn place(board: &mut Board, ask: &Ask<'_>) -> Option<Vec<Placement>> {
+    let members = ask.spec.gang_size as usize;
+    let class = board.class(ask);
+    let mut placements = Vec::with_capacity(members);
+    let mut before = Vec::new();
+    while placements.len() < members {
+        let Some(node) = board.best(class) else {
+            board.put_back(before);
+            return None;
+        };
+        if members > 1 {
+            before.push(board.copy(node));
+        }
+        // The whole node first: members on one node talk to each other fastest.
+        while placements.len() < members
+            && let Some(gpus) = board.gpus(class, node)
+        {
+            let rank = number(placements.len());
+            let view = &board.view().nodes[node];
+            let grants = gpus.into_iter().map(|gpu| grant(&view.gpus[gpu], ask));
+            let placement = placement(view, ask, rank, grants.collect());
+            board.take_at(node, &placement, ask.tenant);
+            placements.push(placement);
+        }
     }
     Some(placements)
 }
 
-/// Whether it could ever start if every node, the unreachable ones too, were empty.
-pub fn ever_fits(empty: &ClusterView, ask: &Ask<'_>, policy: &Policy) -> bool {
-    draft(empty, ask, policy).is_some()
-}
-
-/// Greedy placement of all members or none, by rank; takes no room.
-pub(crate) fn draft(view: &ClusterView, ask: &Ask<'_>, policy: &Policy) -> Option<Vec<Placement>> {
-    let scored = view.nodes.iter().filter_map(|node| {
-        let score = candidate(node, ask, policy)?;
-        Some((score, node))
-    });
-    let by_score = |pair: &(Score, &NodeView)| pair.0;
+/// Whether all members fit now.
+pub fn fits_now(board: &mut Board, ask: &Ask<'_>) -> bool {
     if ask.spec.gang_size == 1 {
-        let (_, node) = scored.min_by_key(by_score)?;
-        return Some(vec![member(node, ask, 0, policy)]);
+        let class = board.class(ask);
+        return board.best(class).is_some();
     }
-    let mut order: Vec<_> = scored.collect();
-    order.sort_by_key(by_score);
-    let mut placements = Vec::new();
-    for (_, node) in order {
-        let rank = count(&placements);
-        if rank == ask.spec.gang_size {
-            break;
-        }
-        placements.extend(fill(node, ask, rank..ask.spec.gang_size, policy));
-    }
-    rule::gang::refuses(ask, count(&placements))
-        .is_none()
-        .then_some(placements)
+    board.begin_trial();
+    let placed = place(board, ask).is_some();
+    board.end_trial();
+    placed
 }
 
-/// Members of these ranks on one node, as many as fit.
-pub(crate) fn fill(
-    node: &NodeView,
-    ask: &Ask<'_>,
-    ranks: std::ops::Range<u32>,
-    policy: &Policy,
-) -> Vec<Placement> {
-    let mut placements = Vec::new();
-    let mut room = node.clone();
-    for rank in ranks {
-        if rule::refusal(&room, ask, policy).is_some() {
-            break;
-        }
-        let placement = member(&room, ask, rank, policy);
-        room.take(&placement, ask.tenant);
-        placements.push(placement);
-    }
-    placements
+/// Whether all members fit in this view, by the rules alone.
+pub fn fits(view: &ClusterView, ask: &Ask<'_>, policy: &Policy) -> bool {
+    let mut missing = ask.spec.gang_size;
+    view.nodes.iter().any(|node| {
+        missing -= members(node, ask, missing, policy);
+        missing == 0
+    })
 }
 
-/// Nodes that take a member, best first, as indices into the view.
-pub(super) fn candidates(view: &ClusterView, ask: &Ask<'_>, policy: &Policy) -> Vec<usize> {
-    let nodes = view.nodes.iter().enumerate();
-    let mut scored: Vec<_> = nodes
-        .filter_map(|(index, node)| Some((candidate(node, ask, policy)?, index)))
-        .collect();
-    scored.sort_unstable();
-    scored.into_iter().map(|(_, index)| index).collect()
-}
-
-fn candidate(node: &NodeView, ask: &Ask<'_>, policy: &Policy) -> Option<Score> {
+/// Members that fit on a node, up to so many.
+pub(crate) fn members(node: &NodeView, ask: &Ask<'_>, most: u32, policy: &Policy) -> u32 {
     if rule::refusal(node, ask, policy).is_some() {
-        return None;
+        return 0;
     }
-    let share_on = share_gpu(node, ask, policy).map(|index| &node.gpus[index]);
-    Some(score::node(node, ask, share_on))
-}
-
-/// The best GPU for a share; nothing if none is asked.
-fn share_gpu(node: &NodeView, ask: &Ask<'_>, policy: &Policy) -> Option<usize> {
-    let GpuAmount::Share(share) = ask.resources().gpu.as_ref()?.amount else {
-        return None;
-    };
-    rule::fitting_gpus(node, ask, policy)
-        .min_by_key(|index| (score::gpu(&node.gpus[*index], share), *index))
-}
-
-/// The best GPUs for a member on a node that takes it.
-fn choose(node: &NodeView, ask: &Ask<'_>, policy: &Policy) -> Vec<usize> {
-    let Some(request) = &ask.resources().gpu else {
-        return Vec::new();
-    };
-    let GpuAmount::Whole { count } = request.amount else {
-        return share_gpu(node, ask, policy).into_iter().collect();
-    };
-    let mut fitting: Vec<usize> = rule::fitting_gpus(node, ask, policy).collect();
-    // Small GPUs first: whoever asks for any model leaves the big ones to those who name them.
-    fitting.sort_by_key(|index| (node.gpus[*index].memory_total, *index));
-    fitting.truncate(count as usize);
-    fitting
-}
-
-fn member(node: &NodeView, ask: &Ask<'_>, rank: u32, policy: &Policy) -> Placement {
-    let gpus = choose(node, ask, policy);
-    let grants = gpus.into_iter().map(|index| grant(&node.gpus[index], ask));
-    placement(node, ask, rank, grants.collect())
+    let mut room = node.clone();
+    for count in 0..most {
+        if rule::refusal(&room, ask, policy).is_some() {
+            return count;
+        }
+        let wanted = match ask.resources().gpu.as_ref().map(|gpu| gpu.amount) {
+            Some(GpuAmount::Whole { count }) => count as usize,
+            Some(GpuAmount::Share(_)) => 1,
+            None => 0,
+        };
+        let gpus: Vec<usize> = rule::fitting_gpus(&room, ask, policy)
+            .take(wanted)
+            .collect();
+        let grants = gpus.into_iter().map(|gpu| grant(&room.gpus[gpu], ask));
+        let placement = placement(&room, ask, count, grants.collect());
+        room.take(&placement, ask.tenant);
+    }
+    most
 }
 
 /// The placement of one member with these GPUs.
@@ -164,6 +127,6 @@ pub(super) fn grant(gpu: &GpuView, ask: &Ask<'_>) -> GpuGrant {
     }
 }
 
-fn count(placements: &[Placement]) -> u32 {
-    u32::try_from(placements.len()).unwrap_or(u32::MAX)
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

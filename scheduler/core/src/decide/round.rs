@@ -1,11 +1,9 @@
 //! One round over the waiting queue: everybody who fits is placed, in order.
 
-use super::{Ask, Held, hold, pack};
+use super::{Ask, Board, Held, hold, pack};
 use crate::{
     explain,
     plan::{Plan, Step},
-    policy::Policy,
-    view::ClusterView,
 };
 use dovetail_model::{
     grant::Placement,
@@ -32,25 +30,26 @@ pub struct Round {
     pub waiting: Vec<(WorkloadId, Reason)>,
 }
 
-/// One scheduling round over the waiting queue in order. Since nobody is placed before everybody
+/// One scheduling round over the waiting queue in order, with a problem for the solver if one may be
+/// made. Since nobody is placed before everybody
 /// ahead of them was tried, no newcomer overtakes a waiter who fits.
+///
+/// The board is as before when it returns: what is decided is not yet taken.
 pub fn round<'a>(
-    view: &ClusterView,
+    board: &mut Board,
     revision: Revision,
     queue: impl IntoIterator<Item = Ask<'a>>,
-    policy: &Policy,
-    problem_id: u64,
+    problem_id: Option<u64>,
 ) -> Round {
-    let mut draft = Draft::new(view.clone(), *policy);
+    board.begin_trial();
+    let mut draft = Draft::new(board);
     for ask in queue {
         if !draft.offer(ask) {
             break;
         }
     }
-    let held = policy
-        .solver
-        .then(|| hold::hold(view, &draft, revision, problem_id))
-        .flatten();
+    let held = problem_id.and_then(|id| hold::hold(&draft, revision, id));
+    draft.board.end_trial();
     draft.into_round(revision, held)
 }
 
@@ -58,10 +57,9 @@ pub fn round<'a>(
 type Class<'a> = (&'a Tenant, &'a Resources, u32);
 
 /// A round in the making.
-pub(super) struct Draft<'a> {
-    pub(super) policy: Policy,
+pub(super) struct Draft<'b, 'a> {
     /// Room that is left.
-    pub(super) room: ClusterView,
+    pub(super) board: &'b mut Board,
     /// In queue order.
     pub(super) placed: Vec<Drafted<'a>>,
     /// In queue order.
@@ -85,11 +83,10 @@ pub(super) struct Waiting<'a> {
     reason: Reason,
 }
 
-impl<'a> Draft<'a> {
-    fn new(room: ClusterView, policy: Policy) -> Self {
+impl<'b, 'a> Draft<'b, 'a> {
+    fn new(board: &'b mut Board) -> Self {
         Self {
-            policy,
-            room,
+            board,
             placed: Vec::new(),
             waiting: Vec::new(),
             refused: BTreeMap::new(),
@@ -111,10 +108,10 @@ impl<'a> Draft<'a> {
             });
             return true;
         }
-        if self.refused.len() >= refused_max(self.room.nodes.len()) {
+        if self.refused.len() >= refused_max(self.board.view().nodes.len()) {
             return false;
         }
-        match pack::place(&mut self.room, &ask, &self.policy) {
+        match pack::place(self.board, &ask) {
             Some(placements) => self.placed.push(Drafted {
                 position,
                 ask,
@@ -126,7 +123,7 @@ impl<'a> Draft<'a> {
     }
 
     fn refuse(&mut self, position: usize, ask: Ask<'a>, class: Class<'a>) {
-        let reason = explain::dominant(&self.room, &ask, &self.policy)
+        let reason = explain::dominant(self.board.view(), &ask, self.board.policy())
             .expect("explanations come from the rules that refused it");
         self.refused.insert(class, reason.clone());
         self.waiting.push(Waiting {

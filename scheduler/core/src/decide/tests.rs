@@ -5,9 +5,10 @@ mod holding;
 mod packing;
 mod rounds;
 
-use super::Ask;
+use super::{Ask, Board, Round};
+use crate::{policy::Policy, view::ClusterView};
 use dovetail_model::{
-    id::{SliceId, Tenant, WorkloadId},
+    id::{Revision, SliceId, Tenant, WorkloadId},
     resources::{GpuAmount, GpuRequest, GpuShare},
     units::GpuMilli,
     workload::WorkloadSpec,
@@ -52,4 +53,17 @@ pub(crate) fn slice(workload: u64) -> SliceId {
         attempt: 1,
         member: 0,
     }
+}
+
+/// A round on these nodes, which leaves them as they were.
+pub(crate) fn round<'a>(
+    view: &ClusterView,
+    revision: Revision,
+    queue: impl IntoIterator<Item = Ask<'a>>,
+    policy: &Policy,
+) -> Round {
+    let mut board = Board::of(view.clone(), *policy);
+    let round = super::round(&mut board, revision, queue, policy.solver.then_some(9));
+    assert_eq!(board.view(), view);
+    round
 }

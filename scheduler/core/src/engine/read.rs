@@ -1,6 +1,6 @@
 //! Answering questions: from the state and what agents said, changing nothing.
 
-use super::{Engine, resolve::may_see};
+use super::{Engine, resolve::may_see, schedule::ask};
 use crate::{
     decide::{self, Ask},
     effect::{Answer, NodeReply, Refusal, Status, WorkloadState, WorkloadView},
@@ -19,7 +19,7 @@ use dovetail_model::{
 use std::cmp::Reverse;
 
 impl Engine {
-    pub(super) fn read(&self, caller: &Caller, request: Request) -> Result<Answer, Refusal> {
+    pub(super) fn read(&mut self, caller: &Caller, request: Request) -> Result<Answer, Refusal> {
         let revision = self.state.revision();
         match request {
             Request::Get { workload } => {
@@ -88,12 +88,18 @@ impl Engine {
     }
 
     fn explain(&self, workload: &Workload) -> explain::Explanation {
-        let ask = self.ask(workload);
+        let ask = ask(workload);
         let position = self.position(workload);
         let revision = self.state.revision();
         let length = self.pending.len();
-        let mut explanation =
-            explain::explain(&self.view, &ask, &self.policy, revision, position, length);
+        let mut explanation = explain::explain(
+            self.board.view(),
+            &ask,
+            &self.policy,
+            revision,
+            position,
+            length,
+        );
         if workload.is_pending() {
             explanation.reason = Some(self.reason(workload));
         } else {
@@ -113,7 +119,7 @@ impl Engine {
     }
 
     /// Where it would go now, after everything that waits with at least its priority.
-    fn plan(&self, caller: &Caller, spec: &WorkloadSpec) -> Answer {
+    fn plan(&mut self, caller: &Caller, spec: &WorkloadSpec) -> Answer {
         let next = WorkloadId(self.state.revision().0 + 1);
         let ask = Ask {
             workload: next,
@@ -121,8 +127,9 @@ impl Engine {
             tenant: &caller.tenant,
             spec,
         };
-        let mut view = self.view_with_held();
-        let placements = decide::place(&mut view, &ask, &self.policy);
+        self.board.begin_trial();
+        let placements = decide::place(&mut self.board, &ask);
+        self.board.end_trial();
         let revision = self.state.revision();
         let waiters = self
             .pending
@@ -131,9 +138,8 @@ impl Engine {
             .count();
         let explanation = placements.is_none().then(|| {
             let length = self.pending.len() + 1;
-            let view = self.view_with_held();
             Box::new(explain::explain(
-                &view,
+                self.board.view(),
                 &ask,
                 &self.policy,
                 revision,

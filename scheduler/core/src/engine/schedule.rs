@@ -10,7 +10,6 @@ use crate::{
     outcome::{Outcome, SolveFailure},
     plan::{Plan, Step},
     state::Workload,
-    view::ClusterView,
 };
 use dovetail_model::{
     id::{NodeName, WorkloadId},
@@ -97,8 +96,8 @@ impl Engine {
         let Some(workload) = self.state.workload(*id) else {
             return false;
         };
-        let ask = self.ask(workload);
-        let Some(placements) = decide::place(&mut self.view, &ask, &self.policy) else {
+        let ask = ask(workload);
+        let Some(placements) = decide::place(&mut self.board, &ask) else {
             return false;
         };
         let nodes: Vec<NodeName> = placements.iter().map(|p| p.node.clone()).collect();
@@ -119,15 +118,13 @@ impl Engine {
     }
 
     fn run_round(&mut self, tried: &[WorkloadId], now: Now) {
-        let view = self.view_with_held();
         let workloads = tried.iter().filter_map(|id| self.state.workload(*id));
-        let asks = workloads.map(|workload| self.ask(workload));
+        let asks = workloads.map(ask);
         let revision = self.state.revision();
-        let problem = self.solves + 1;
-        let mut policy = self.policy;
         // One solve at a time, and none while batch work is still being gathered.
-        policy.solver &= self.solve.is_none() && self.window.is_none();
-        let decided = decide::round(&view, revision, asks, &policy, problem);
+        let may_solve = self.policy.solver && self.solve.is_none() && self.window.is_none();
+        let problem = may_solve.then_some(self.solves + 1);
+        let decided = decide::round(&mut self.board, revision, asks, problem);
         let mut plan = decided.plan;
         if self.window.is_some() {
             plan.steps.retain(|step| !self.is_batch(step.workload));
@@ -180,30 +177,6 @@ impl Engine {
         self.reasons.insert(id, reason);
     }
 
-    pub(super) fn ask<'a>(&self, workload: &'a Workload) -> Ask<'a> {
-        Ask {
-            workload: workload.id,
-            attempt: workload.attempt + 1,
-            tenant: &workload.tenant,
-            spec: &workload.spec,
-        }
-    }
-
-    /// Free room, less what is kept for workloads the solver is working on.
-    pub(super) fn view_with_held(&self) -> ClusterView {
-        let mut view = self.view.clone();
-        let steps = self.solve.iter().flat_map(|solve| &solve.held.greedy.steps);
-        for step in steps {
-            let tenant = self.state.workload(step.workload).map(|w| w.tenant.clone());
-            let tenant = tenant.unwrap_or_default();
-            for placement in &step.placements {
-                // A node that has gone since takes no room.
-                let _taken = view.take(placement, &tenant);
-            }
-        }
-        view
-    }
-
     fn hold(&mut self, held: Held, now: Now) {
         self.solves += 1;
         self.counters.runs += 1;
@@ -217,6 +190,27 @@ impl Engine {
             deadline: now.boot_ns + limit,
             held,
         });
+        self.refresh_held();
+    }
+
+    /// Room that is kept for the solver's answer is free for nobody else.
+    pub(super) fn take_held(&mut self, node: &NodeName) {
+        let steps = self.solve.iter().flat_map(|solve| &solve.held.greedy.steps);
+        for step in steps {
+            let Some(workload) = self.state.workload(step.workload) else {
+                continue;
+            };
+            for placement in step.placements.iter().filter(|p| p.node == *node) {
+                // A node that has gone since takes no room.
+                let _known = self.board.take(placement, &workload.tenant);
+            }
+        }
+    }
+
+    fn refresh_held(&mut self) {
+        let steps = self.solve.iter().flat_map(|solve| &solve.held.greedy.steps);
+        let nodes: BTreeSet<NodeName> = nodes_of(steps);
+        nodes.iter().for_each(|node| self.refresh(node));
     }
 
     /// The solver answered, or will not.
@@ -229,6 +223,9 @@ impl Engine {
         let Some(solve) = self.solve.take_if(|solve| solve.held.problem.id == problem) else {
             return;
         };
+        for node in nodes_of(&solve.held.greedy.steps) {
+            self.refresh(&node);
+        }
         if outcome == Err(SolveFailure::Killed) {
             self.counters.kills += 1;
         }
@@ -263,8 +260,8 @@ impl Engine {
     fn plan_of(&self, held: &Held, outcome: &Outcome) -> Option<Plan> {
         let workload = |item: &crate::problem::Item| self.state.workload(item.workload);
         let workloads = held.problem.items.iter().filter_map(workload);
-        let asks: Vec<Ask<'_>> = workloads.map(|w| self.ask(w)).collect();
-        decide::plan_of(&held.problem, outcome, &asks, &self.view)
+        let asks: Vec<Ask<'_>> = workloads.map(ask).collect();
+        decide::plan_of(&held.problem, outcome, &asks, self.board.view())
     }
 
     /// An answer is taken whole or not at all: half of it may be worse than the greedy plan.
@@ -299,7 +296,7 @@ impl Engine {
 
     fn place(&mut self, step: Step, now: Now) {
         let id = step.workload;
-        let nodes: BTreeSet<NodeName> = step.placements.iter().map(|p| p.node.clone()).collect();
+        let nodes = nodes_of([&step]);
         if let Some(workload) = self.state.workload(id) {
             self.pending.remove(&(Reverse(workload.spec.priority), id));
         }
@@ -316,4 +313,18 @@ impl Engine {
             self.dirty.insert(node);
         }
     }
+}
+
+pub(super) fn ask(workload: &Workload) -> Ask<'_> {
+    Ask {
+        workload: workload.id,
+        attempt: workload.attempt + 1,
+        tenant: &workload.tenant,
+        spec: &workload.spec,
+    }
+}
+
+fn nodes_of<'s>(steps: impl IntoIterator<Item = &'s Step>) -> BTreeSet<NodeName> {
+    let placements = steps.into_iter().flat_map(|step| &step.placements);
+    placements.map(|placement| placement.node.clone()).collect()
 }

@@ -46,7 +46,7 @@ impl Engine {
     }
 
     fn acceptable(
-        &self,
+        &mut self,
         caller: &Caller,
         spec: &WorkloadSpec,
         owner: &Owner,
@@ -106,13 +106,13 @@ impl Engine {
     }
 
     fn knows(&self, model: &ModelPattern) -> bool {
-        let mut gpus = self.view.nodes.iter().flat_map(|node| &node.gpus);
+        let mut gpus = self.board.view().nodes.iter().flat_map(|node| &node.gpus);
         model.is_known_family() || gpus.any(|gpu| model.matches(&gpu.model, &gpu.name))
     }
 
     /// At once, not after hours in the queue: no node could hold it even empty. Judged by what
     /// nodes declared, reachable or not. With no nodes yet, it waits.
-    fn could_ever_fit(&self, caller: &Caller, spec: &WorkloadSpec) -> Result<(), Refusal> {
+    fn could_ever_fit(&mut self, caller: &Caller, spec: &WorkloadSpec) -> Result<(), Refusal> {
         if self.state.nodes().is_empty() {
             return Ok(());
         }
@@ -123,11 +123,11 @@ impl Engine {
             spec,
         };
         // What fits in the room there is now fits in an empty cluster, and is cheaper to find out.
-        if decide::ever_fits(&self.view, &ask, &self.policy) {
+        if decide::fits_now(&mut self.board, &ask) {
             return Ok(());
         }
         let empty = self.empty_view();
-        if decide::ever_fits(&empty, &ask, &self.policy) {
+        if decide::fits(&empty, &ask, &self.policy) {
             return Ok(());
         }
         let revision = self.state.revision();

@@ -1,7 +1,7 @@
 //! Which node is nearest to taking a workload, and the one reason that says most.
 
 use crate::{
-    decide::{Ask, fill, rule},
+    decide::{self, Ask, rule},
     policy::Policy,
     view::{ClusterView, NodeView},
 };
@@ -39,7 +39,7 @@ pub(super) fn looks<'v>(view: &'v ClusterView, ask: &Ask<'_>, policy: &Policy) -
 fn look<'v>(node: &'v NodeView, ask: &Ask<'_>, policy: &Policy) -> Look<'v> {
     let reasons = rule::refusals(node, ask, policy);
     let fit = if reasons.is_empty() {
-        fill(node, ask, 0..ask.spec.gang_size, policy).len()
+        decide::members(node, ask, ask.spec.gang_size, policy)
     } else {
         0
     };
@@ -48,7 +48,7 @@ fn look<'v>(node: &'v NodeView, ask: &Ask<'_>, policy: &Policy) -> Look<'v> {
         .map(|reason| distance(reason, node, ask, policy));
     Look {
         node,
-        fit: u32::try_from(fit).unwrap_or(u32::MAX),
+        fit,
         distance: distance.sum(),
         reasons,
     }

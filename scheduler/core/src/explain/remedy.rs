@@ -2,7 +2,7 @@
 
 use super::Remedy;
 use crate::{
-    decide::{Ask, draft},
+    decide::{self, Ask},
     policy::Policy,
     view::ClusterView,
 };
@@ -218,7 +218,7 @@ impl Trial<'_> {
             spec: &spec,
             ..*self.ask
         };
-        draft(self.view, &ask, self.policy).is_some()
+        decide::fits(self.view, &ask, self.policy)
     }
 
     /// The largest amount that fits together with other changes, in the coarsest unit that has one.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::decide::{
-    place,
+    Board, fits, place,
     tests::{
         ask,
         clusters::{cluster, queue, submission},
@@ -240,24 +240,26 @@ proptest! {
 
     #[test]
     fn it_fits_exactly_when_there_is_no_reason_and_every_remedy_makes_it_fit(
-        mut view in cluster(),
+        view in cluster(),
         others in queue(),
         (tenant, spec) in submission(),
     ) {
         let policy = Policy::default();
+        let mut board = Board::of(view, policy);
         for (id, (tenant, other)) in (1..).zip(&others) {
-            place(&mut view, &ask(id, tenant, other), &policy);
+            place(&mut board, &ask(id, tenant, other));
         }
+        let view = board.view().clone();
         let wanted = ask(99, &tenant, &spec);
         let explanation = explain(&view, &wanted, &policy, Revision(1), 1, 1);
-        let fits = place(&mut view.clone(), &wanted, &policy).is_some();
-        prop_assert_eq!(explanation.reason.is_none(), fits);
-        prop_assert!(!fits || explanation.remedies.is_empty());
+        let fits_now = fits(&view, &wanted, &policy);
+        prop_assert_eq!(explanation.reason.is_none(), fits_now);
+        prop_assert!(!fits_now || explanation.remedies.is_empty());
         for remedy in &explanation.remedies {
             let changed = with_flags(&spec, &remedy.flags);
             prop_assert_ne!(&changed, &spec);
             let changed = ask(99, &tenant, &changed);
-            prop_assert!(place(&mut view.clone(), &changed, &policy).is_some(), "{}", remedy.flags);
+            prop_assert!(fits(&view, &changed, &policy), "{}", remedy.flags);
         }
         let refused = explanation.nodes.iter().filter(|node| !node.reasons.is_empty());
         let counted: usize = explanation.counts.iter().map(|(_, count)| count).sum();

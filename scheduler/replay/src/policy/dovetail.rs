@@ -7,7 +7,7 @@ use crate::{
     trace::{NodeRow, Trace},
 };
 use dovetail_core::{
-    decide::{self, Ask},
+    decide::{self, Ask, Board},
     policy::Policy as Rules,
     view::{ClusterView, GpuView, NodeView},
 };
@@ -27,8 +27,7 @@ const GPU_MEMORY: Bytes = Bytes(1000 << 20);
 /// The product's own online decision.
 #[derive(Debug)]
 pub(super) struct Dovetail {
-    view: ClusterView,
-    rules: Rules,
+    board: Board,
     tenant: Tenant,
     specs: Vec<WorkloadSpec>,
     workload: WorkloadId,
@@ -39,8 +38,10 @@ impl Dovetail {
         let nodes = (0..).zip(&trace.nodes);
         let specs = trace.classes.iter().map(|demand| spec(trace, demand));
         Self {
-            view: ClusterView::of(nodes.map(|(rank, row)| node(trace, rank, row))),
-            rules: Rules::default(),
+            board: Board::of(
+                ClusterView::of(nodes.map(|(rank, row)| node(trace, rank, row))),
+                Rules::default(),
+            ),
             tenant: Tenant("replay".to_owned()),
             specs: specs.collect(),
             workload: WorkloadId(0),
@@ -58,16 +59,20 @@ impl Policy for Dovetail {
             tenant: &self.tenant,
             spec: &self.specs[class],
         };
-        let placements = decide::place(&mut self.view, &ask, &self.rules)?;
+        let placements = decide::place(&mut self.board, &ask)?;
         self.decision(placements.first()?)
     }
 
-    fn placed(&mut self, _: &Cluster, _: usize, _: Decision) {}
+    /// Scores follow after the decision, as in the product.
+    fn placed(&mut self, _: &Cluster, _: usize, _: Decision) {
+        self.board.catch_up();
+    }
 }
 
 impl Dovetail {
     fn decision(&self, placement: &Placement) -> Option<Decision> {
-        let view = &self.view.nodes[self.view.index_of(&placement.node)?];
+        let view = self.board.view();
+        let view = &view.nodes[view.index_of(&placement.node)?];
         let gpus = placement.gpus.iter().map(|gpu| 1 << gpu.index);
         Some(Decision {
             node: usize::try_from(view.tie).ok()?,

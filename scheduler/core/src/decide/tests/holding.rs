@@ -1,8 +1,11 @@
 //! What goes to the solver, and what comes back.
 
-use super::clusters::{asks, cluster, queue, wrongs};
+use super::{
+    clusters::{asks, cluster, queue, wrongs},
+    round,
+};
 use crate::{
-    decide::{Round, hold::integers, instances, plan_of, round},
+    decide::{Round, hold::integers, instances, plan_of},
     outcome::{Outcome, Stats, Status},
     policy::Policy,
     problem::{Assignment, INTEGERS_MAX, NODES_MAX, Problem, Slot},
@@ -14,7 +17,7 @@ use dovetail_model::{
 use proptest::prelude::*;
 
 fn decide(instance: &instances::Instance, policy: &Policy) -> Round {
-    round(&instance.view, Revision(5), instance.queue(), policy, 9)
+    round(&instance.view, Revision(5), instance.queue(), policy)
 }
 
 fn outcome(problem: &Problem, assignments: Vec<Assignment>) -> Outcome {
@@ -150,7 +153,7 @@ proptest! {
     ) {
         let policy = Policy { tenants_share_gpus, ..Policy::default() };
         let asks = asks(&queue);
-        let round = round(&view, Revision(1), asks.iter().copied(), &policy, 1);
+        let round = round(&view, Revision(1), asks.iter().copied(), &policy);
         prop_assume!(round.held.is_some());
         let held = round.held.unwrap();
         let problem = &held.problem;

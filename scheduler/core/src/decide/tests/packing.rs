@@ -6,7 +6,7 @@ use super::{
     node, share, spec, tenant, whole,
 };
 use crate::{
-    decide::{Ask, ever_fits, place},
+    decide::{Ask, Board, fits, fits_now, place},
     policy::Policy,
     view::{ClusterView, NodeView},
 };
@@ -18,19 +18,23 @@ use dovetail_model::{
 };
 use proptest::prelude::*;
 
+fn board<const N: usize>(nodes: [NodeView; N]) -> Board {
+    Board::of(ClusterView::of(nodes), Policy::default())
+}
+
 fn nodes_of(placements: &[Placement]) -> Vec<&str> {
     placements.iter().map(|p| p.node.as_str()).collect()
 }
 
 #[test]
 fn a_share_joins_a_gpu_that_is_broken_already() {
-    let (tenant, policy) = (tenant("a"), Policy::default());
+    let tenant = tenant("a");
     let mut spec = spec("w");
-    let mut view = ClusterView::of([node("n1", 4), node("n2", 4)]);
+    let mut board = board([node("n1", 4), node("n2", 4)]);
     spec.resources.gpu = Some(share(300));
     let mut places = Vec::new();
     for id in 1..=4 {
-        let placed = place(&mut view, &ask(id, &tenant, &spec), &policy).unwrap();
+        let placed = place(&mut board, &ask(id, &tenant, &spec)).unwrap();
         places.push((placed[0].node.clone(), placed[0].gpus[0].index));
     }
     assert_eq!(places[0], places[1]);
@@ -42,36 +46,33 @@ fn a_share_joins_a_gpu_that_is_broken_already() {
 #[test]
 fn work_without_a_gpu_keeps_off_nodes_with_empty_ones() {
     let (tenant, spec) = (tenant("a"), spec("w"));
-    let mut view = ClusterView::of([node("gpus", 8), node("plain", 0)]);
-    let placed = place(&mut view, &ask(1, &tenant, &spec), &Policy::default());
+    let mut board = board([node("gpus", 8), node("plain", 0)]);
+    let placed = place(&mut board, &ask(1, &tenant, &spec));
     assert_eq!(nodes_of(&placed.unwrap()), ["plain"]);
 }
 
 #[test]
 fn whole_gpus_are_taken_where_fewest_stay_empty() {
     let (tenant, mut spec) = (tenant("a"), spec("w"));
-    let mut view = ClusterView::of([node("big", 8), node("small", 4)]);
+    let mut board = board([node("big", 8), node("small", 4)]);
     spec.resources.gpu = Some(whole(3));
-    let placed = place(&mut view, &ask(1, &tenant, &spec), &Policy::default());
+    let placed = place(&mut board, &ask(1, &tenant, &spec));
     assert_eq!(nodes_of(&placed.unwrap()), ["small"]);
 }
 
 #[test]
 fn members_of_a_gang_may_share_a_node() {
     let (tenant, mut spec) = (tenant("a"), spec("w"));
-    let mut view = ClusterView::of([node("n1", 8), node("n2", 8)]);
+    let mut board = board([node("n1", 8), node("n2", 8)]);
     spec.gang_size = 3;
     spec.resources.gpu = Some(whole(4));
-    let placed = place(&mut view, &ask(1, &tenant, &spec), &Policy::default()).unwrap();
+    let placed = place(&mut board, &ask(1, &tenant, &spec)).unwrap();
     let nodes = nodes_of(&placed);
     assert_eq!(nodes[0], nodes[1]);
     assert_ne!(nodes[0], nodes[2]);
-    let before = view.clone();
-    assert_eq!(
-        place(&mut view, &ask(2, &tenant, &spec), &Policy::default()),
-        None
-    );
-    assert_eq!(view, before, "a failure takes no room");
+    let before = board.view().clone();
+    assert_eq!(place(&mut board, &ask(2, &tenant, &spec)), None);
+    assert_eq!(*board.view(), before, "a failure takes no room");
 }
 
 /// Whether so many members fit, by trying every node and every choice of GPUs for each.
@@ -174,17 +175,21 @@ proptest! {
     ) {
         spec.gang_size = spec.gang_size.min(3);
         let ask = ask(1, &tenant, &spec);
-        let found = place(&mut view.clone(), &ask, &Policy::default()).is_some();
-        prop_assert_eq!(found, fits_somehow(&view, &ask, spec.gang_size));
+        let policy = Policy::default();
+        let somehow = fits_somehow(&view, &ask, spec.gang_size);
+        prop_assert_eq!(fits(&view, &ask, &policy), somehow);
+        let mut board = Board::of(view, policy);
+        prop_assert_eq!(fits_now(&mut board, &ask), somehow);
+        prop_assert_eq!(place(&mut board, &ask).is_some(), somehow);
     }
 
     #[test]
     fn what_fits_beside_others_fits_in_an_empty_cluster(view in cluster(), queue in queue()) {
         let policy = Policy::default();
-        let mut room = view.clone();
+        let mut room = Board::of(view.clone(), policy);
         for ask in asks(&queue) {
-            if place(&mut room, &ask, &policy).is_some() {
-                prop_assert!(ever_fits(&view, &ask, &policy));
+            if place(&mut room, &ask).is_some() {
+                prop_assert!(fits(&view, &ask, &policy));
             }
         }
     }
@@ -195,11 +200,12 @@ proptest! {
         queue in queue(),
     ) {
         let policy = Policy::default();
-        let (mut here, mut there) = (view.clone(), renamed(&view));
+        let mut here = Board::of(view.clone(), policy);
+        let mut there = Board::of(renamed(&view), policy);
         let count = view.nodes.len();
         for ask in asks(&queue) {
-            let ours = place(&mut here, &ask, &policy);
-            let theirs = place(&mut there, &ask, &policy);
+            let ours = place(&mut here, &ask);
+            let theirs = place(&mut there, &ask);
             let index = |p: &Placement| view.index_of(&p.node).unwrap();
             let new_name = |p: &Placement| format!("z{}", count - index(p));
             let expected = ours.map(|ps| ps.iter().map(new_name).collect::<Vec<_>>());
@@ -217,7 +223,7 @@ fn a_cpu_only_node_without_enforcement_takes_only_those_who_accept_it() {
     (plain.cpu_free, plain.memory_free) = (CpuMilli(1000), Bytes(1 << 30));
     let view = ClusterView::of([plain]);
     let policy = Policy::default();
-    assert!(!ever_fits(&view, &ask(1, &tenant, &spec), &policy));
+    assert!(!fits(&view, &ask(1, &tenant, &spec), &policy));
     spec.resources.minimum_level = Level::None;
-    assert!(ever_fits(&view, &ask(1, &tenant, &spec), &policy));
+    assert!(fits(&view, &ask(1, &tenant, &spec), &policy));
 }

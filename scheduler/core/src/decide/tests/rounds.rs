@@ -3,10 +3,10 @@
 use super::{
     ask,
     clusters::{asks, cluster, queue, wrongs},
-    node, spec, tenant, whole,
+    node, round, spec, tenant, whole,
 };
 use crate::{
-    decide::{Round, place, round},
+    decide::{Board, Round, place},
     plan::Step,
     policy::Policy,
     view::ClusterView,
@@ -36,7 +36,7 @@ fn a_hundred_thousand_equal_waiters_cost_one_look() {
     let view = ClusterView::of((0..200).map(|index| node(&format!("n{index}"), 8)));
     let queue = (1..=100_000).map(|id| ask(id, &tenant, &spec));
     // Without the memory of what failed this is 20 million looks at nodes, and the suite shows it.
-    let round = round(&view, Revision(1), queue, &greedy(), 1);
+    let round = round(&view, Revision(1), queue, &greedy());
     assert_eq!(round.plan.steps, []);
     assert_eq!(round.waiting.len(), 100_000);
     let first = Reason::InsufficientCpu {
@@ -53,7 +53,7 @@ fn small_work_is_placed_behind_a_gang_that_does_not_fit() {
     big.resources.gpu = Some(whole(8));
     let view = ClusterView::of([node("n1", 8), node("n2", 8)]);
     let queue = [ask(1, &tenant, &big), ask(2, &tenant, &small)];
-    let round = round(&view, Revision(7), queue, &greedy(), 1);
+    let round = round(&view, Revision(7), queue, &greedy());
     let (asked, fit) = (3, 2);
     let incomplete = Reason::GangIncomplete { asked, fit };
     assert_eq!(round.waiting, [(queue[0].workload, incomplete)]);
@@ -71,7 +71,7 @@ proptest! {
     ) {
         let policy = Policy { solver, ..Policy::default() };
         let asks = asks(&queue);
-        let round = round(&view, Revision(1), asks.iter().copied(), &policy, 1);
+        let round = round(&view, Revision(1), asks.iter().copied(), &policy);
         prop_assert_eq!(wrongs(&view, &asks, &all_steps(&round)), Vec::<String>::new());
         prop_assert_eq!(all_steps(&round).len() + round.waiting.len(), asks.len());
     }
@@ -79,8 +79,8 @@ proptest! {
     #[test]
     fn the_same_queue_gives_the_same_round(view in cluster(), queue in queue()) {
         let policy = Policy::default();
-        let once = round(&view, Revision(1), asks(&queue), &policy, 1);
-        let again = round(&view, Revision(1), asks(&queue), &policy, 1);
+        let once = round(&view, Revision(1), asks(&queue), &policy);
+        let again = round(&view, Revision(1), asks(&queue), &policy);
         prop_assert_eq!(once, again);
     }
 
@@ -88,31 +88,31 @@ proptest! {
     fn remembering_what_failed_changes_nothing(view in cluster(), mut queue in queue()) {
         // Every request twice, so that there is something to remember.
         queue.extend(queue.clone());
-        let mut room = view.clone();
+        let mut room = Board::of(view.clone(), greedy());
         let mut steps = Vec::new();
         for ask in asks(&queue) {
-            if let Some(placements) = place(&mut room, &ask, &greedy()) {
+            if let Some(placements) = place(&mut room, &ask) {
                 steps.push(Step { workload: ask.workload, placements });
             }
         }
-        let round = round(&view, Revision(1), asks(&queue), &greedy(), 1);
+        let round = round(&view, Revision(1), asks(&queue), &greedy());
         prop_assert_eq!(round.plan.steps, steps);
     }
 
     #[test]
     fn nobody_is_passed_over_who_fits(view in cluster(), queue in queue()) {
         let asks = asks(&queue);
-        let round = round(&view, Revision(1), asks.iter().copied(), &greedy(), 1);
+        let round = round(&view, Revision(1), asks.iter().copied(), &greedy());
         for (waiter, _) in &round.waiting {
             // Room as the waiter found it: after those ahead, before everybody behind.
-            let mut room = view.clone();
+            let mut room = Board::of(view.clone(), greedy());
             let ahead = round.plan.steps.iter().filter(|step| step.workload < *waiter);
             for step in ahead {
                 let tenant = &queue[usize::try_from(step.workload.0).unwrap() - 1].0;
                 step.placements.iter().for_each(|p| assert!(room.take(p, tenant)));
             }
             let ask = asks.iter().find(|ask| ask.workload == *waiter).unwrap();
-            prop_assert_eq!(place(&mut room, ask, &greedy()), None);
+            prop_assert_eq!(place(&mut room, ask), None);
         }
     }
 }

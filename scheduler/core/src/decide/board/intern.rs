@@ -1,0 +1,321 @@
+//! Numbers for what repeats: kinds of GPUs, kinds of nodes, tenants, and classes of work.
+//!
+//! What a class may use is found by asking the rules about an empty node of each kind and an empty
+//! GPU of each device, so every rule counts here without being named. What changes with time is in
+//! the rooms.
+
+use super::super::{Ask, pack, rule};
+use crate::{
+    packing::{Demand, GpuRoom, Gpus, Room, Take},
+    policy::Policy,
+    view::{GpuView, NodeView},
+};
+use dovetail_model::{
+    gpu::GpuHealth,
+    id::{Tenant, WorkloadId},
+    resources::{GpuAmount, Level, Resources},
+    units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
+    workload::WorkloadSpec,
+};
+use std::collections::BTreeMap;
+
+/// Sharers of a GPU that already has several tenants: nobody may join them.
+const NOBODY: u32 = u32::MAX;
+/// The tenant of everybody, where tenants may share GPUs.
+const EVERYBODY: u32 = 0;
+
+/// Most classes that are known: where every request differs from all others, old ones make room.
+const CLASSES_MAX: usize = 8192;
+
+/// The number of a class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in super::super) struct ClassId(pub(super) u32);
+
+/// Knows every number.
+#[derive(Debug, Clone)]
+pub(super) struct Interner {
+    policy: Policy,
+    /// An empty GPU of each device.
+    devices: Vec<GpuView>,
+    /// An empty node of each kind.
+    kinds: Vec<Kind>,
+    kind_numbers: BTreeMap<KindKey, u32>,
+    tenants: BTreeMap<Tenant, u32>,
+    numbers: BTreeMap<Key, ClassId>,
+    classes: Vec<Class>,
+}
+
+#[derive(Debug, Clone)]
+struct Kind {
+    empty: NodeView,
+    devices: Vec<u32>,
+}
+
+/// What nodes of a kind have in common: devices, cores, about as much memory, and the level.
+type KindKey = (Vec<u32>, u64, u64, Level);
+
+/// Everything of a request that tells classes apart.
+type Key = (u32, Resources);
+
+/// A class, and who stands for it before the rules.
+#[derive(Debug, Clone)]
+struct Class {
+    tenant: Tenant,
+    spec: WorkloadSpec,
+    demand: Demand,
+}
+
+impl Interner {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            devices: Vec::new(),
+            kinds: Vec::new(),
+            kind_numbers: BTreeMap::new(),
+            tenants: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            classes: Vec::new(),
+        }
+    }
+
+    /// Forgets every class if there are too many. True: numbers that were given mean nothing now.
+    pub(super) fn forget_if_many(&mut self) -> bool {
+        let many = self.classes.len() >= CLASSES_MAX;
+        if many {
+            self.classes.clear();
+            self.numbers.clear();
+        }
+        many
+    }
+
+    pub(super) fn demand(&self, class: ClassId) -> &Demand {
+        &self.classes[class.0 as usize].demand
+    }
+
+    /// The class of a workload.
+    pub(super) fn class(&mut self, ask: &Ask<'_>) -> ClassId {
+        let tenant = self.tenant(ask.tenant);
+        let key = (tenant, ask.resources().clone());
+        if let Some(known) = self.numbers.get(&key) {
+            return *known;
+        }
+        let number = ClassId(number_of(self.classes.len()));
+        let class = self.describe(ask, tenant);
+        self.classes.push(class);
+        self.numbers.insert(key, number);
+        number
+    }
+
+    /// The room of a node; `kind` is what it was before, if it is known.
+    pub(super) fn room(&mut self, node: &NodeView, kind: Option<u32>) -> Room {
+        let known = kind.filter(|kind| same_kind(&self.kinds[*kind as usize].empty, node));
+        let kind = known.unwrap_or_else(|| self.kind(node));
+        let closed = node.closed.is_some();
+        let left = NodeView::SLICES_LIMIT.saturating_sub(node.slices);
+        let mut gpus = Vec::with_capacity(node.gpus.len());
+        for (index, gpu) in node.gpus.iter().enumerate() {
+            let device = self.kinds[kind as usize].devices[index];
+            gpus.push(self.gpu(gpu, device));
+        }
+        Room {
+            kind,
+            cpu: node.cpu_free,
+            memory: node.memory_free,
+            slices: if closed { 0 } else { left },
+            gpus,
+        }
+    }
+
+    fn gpu(&mut self, gpu: &GpuView, device: u32) -> GpuRoom {
+        let usable = gpu.health == GpuHealth::Ok;
+        GpuRoom {
+            device,
+            compute: if usable {
+                gpu.compute_free
+            } else {
+                GpuMilli::ZERO
+            },
+            memory: if usable { gpu.memory_free } else { Bytes::ZERO },
+            empty: gpu.is_empty(),
+            tenant: self.tenant_on(gpu),
+        }
+    }
+
+    fn tenant_on(&mut self, gpu: &GpuView) -> Option<u32> {
+        let (_, first) = gpu.holders.first()?;
+        let alone = gpu.holders.iter().all(|(_, tenant)| tenant == first);
+        if self.policy.tenants_share_gpus || alone {
+            Some(self.tenant(first))
+        } else {
+            Some(NOBODY)
+        }
+    }
+
+    fn tenant(&mut self, tenant: &Tenant) -> u32 {
+        if self.policy.tenants_share_gpus {
+            return EVERYBODY;
+        }
+        if let Some(known) = self.tenants.get(tenant) {
+            return *known;
+        }
+        let number = number_of(self.tenants.len());
+        self.tenants.insert(tenant.clone(), number);
+        number
+    }
+
+    fn kind(&mut self, node: &NodeView) -> u32 {
+        let devices: Vec<u32> = node.gpus.iter().map(|gpu| self.device(gpu)).collect();
+        let (cores, memory) = size(node);
+        let key = (devices.clone(), cores, memory, node.level);
+        if let Some(known) = self.kind_numbers.get(&key) {
+            return *known;
+        }
+        let number = number_of(self.kinds.len());
+        let empty = emptied(node);
+        for class in &mut self.classes {
+            class.learn_kind(&empty, &self.policy);
+        }
+        self.kinds.push(Kind { empty, devices });
+        self.kind_numbers.insert(key, number);
+        number
+    }
+
+    fn device(&mut self, gpu: &GpuView) -> u32 {
+        let mut devices = self.devices.iter();
+        if let Some(known) = devices.position(|device| same_device(device, gpu)) {
+            return number_of(known);
+        }
+        let empty = emptied_gpu(gpu);
+        for class in &mut self.classes {
+            class.learn_device(&empty, &self.policy);
+        }
+        self.devices.push(empty);
+        number_of(self.devices.len() - 1)
+    }
+
+    fn describe(&self, ask: &Ask<'_>, tenant: u32) -> Class {
+        let gpus = match ask.resources().gpu.as_ref().map(|gpu| gpu.amount) {
+            None => Gpus::None,
+            Some(GpuAmount::Share(_)) => Gpus::Share,
+            Some(GpuAmount::Whole { count }) => Gpus::Whole(count),
+        };
+        let demand = Demand {
+            cpu: ask.resources().cpu,
+            memory: ask.resources().memory,
+            tenant,
+            gpus,
+            takes: Vec::new(),
+            kinds: Vec::new(),
+        };
+        let (spec, tenant) = (bare(ask.spec), ask.tenant.clone());
+        let mut class = Class {
+            tenant,
+            spec,
+            demand,
+        };
+        for device in &self.devices {
+            class.learn_device(device, &self.policy);
+        }
+        for kind in &self.kinds {
+            class.learn_kind(&kind.empty, &self.policy);
+        }
+        class
+    }
+}
+
+impl Class {
+    fn ask(&self) -> Ask<'_> {
+        Ask {
+            workload: WorkloadId(0),
+            attempt: 1,
+            tenant: &self.tenant,
+            spec: &self.spec,
+        }
+    }
+
+    fn learn_device(&mut self, empty: &GpuView, policy: &Policy) {
+        let ask = self.ask();
+        let request = ask.resources().gpu.as_ref();
+        let take = request.and_then(|request| {
+            let refused = rule::gpu_refusal(empty, request, &ask, policy);
+            let grant = pack::grant(empty, &ask);
+            refused.is_none().then_some(Take {
+                compute: grant.compute,
+                memory: grant.memory,
+            })
+        });
+        self.demand.takes.push(take);
+    }
+
+    fn learn_kind(&mut self, empty: &NodeView, policy: &Policy) {
+        let takes = rule::refusal(empty, &self.ask(), policy).is_none();
+        self.demand.kinds.push(takes);
+    }
+}
+
+/// The request without what no rule looks at.
+fn bare(spec: &WorkloadSpec) -> WorkloadSpec {
+    WorkloadSpec {
+        argv: Vec::new(),
+        env: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        ..spec.clone()
+    }
+}
+
+/// Whether the nodes are the same but for names and what is on them.
+fn same_kind(empty: &NodeView, node: &NodeView) -> bool {
+    size(empty) == size(node)
+        && empty.level == node.level
+        && empty.gpus.len() == node.gpus.len()
+        && empty
+            .gpus
+            .iter()
+            .zip(&node.gpus)
+            .all(|(a, b)| same_device(a, b))
+}
+
+/// Whether the GPUs are the same but for identity and what is on them.
+fn same_device(one: &GpuView, other: &GpuView) -> bool {
+    one.memory_total == other.memory_total
+        && one.share_level == other.share_level
+        && one.whole_level == other.whole_level
+        && one.model == other.model
+        && one.name == other.name
+}
+
+/// Whole cores, and memory to four binary digits: hosts of one make differ by what firmware keeps.
+fn size(node: &NodeView) -> (u64, u64) {
+    let memory = node.memory_total.0;
+    let digits = memory
+        .checked_ilog2()
+        .map_or(0, |log| log.saturating_sub(3));
+    (node.cpu_total.0 / 1000, memory >> digits << digits)
+}
+
+/// Boundless but for its GPUs: how much is free is the room's to say.
+fn emptied(node: &NodeView) -> NodeView {
+    NodeView {
+        closed: None,
+        cpu_free: CpuMilli(u64::MAX),
+        memory_free: Bytes(u64::MAX),
+        slices: 0,
+        gpus: node.gpus.iter().map(emptied_gpu).collect(),
+        ..node.clone()
+    }
+}
+
+fn emptied_gpu(gpu: &GpuView) -> GpuView {
+    GpuView {
+        health: GpuHealth::Ok,
+        memory_free: gpu.memory_total,
+        compute_free: WHOLE_GPU,
+        holders: Vec::new(),
+        external: Bytes::ZERO,
+        ..gpu.clone()
+    }
+}
+
+fn number_of(index: usize) -> u32 {
+    u32::try_from(index).expect("there are fewer kinds of things than a u32 counts")
+}
