@@ -1,6 +1,9 @@
 //! What came back from the solver: data like any other input, trusted by nobody.
 
-use crate::problem::Assignment;
+use crate::{
+    packing::Prices,
+    problem::{exact::Assignment, window::Packed},
+};
 use serde::{Deserialize, Serialize};
 
 /// An answer to a problem.
@@ -8,6 +11,26 @@ use serde::{Deserialize, Serialize};
 pub struct Outcome {
     /// The problem's id.
     pub problem: u64,
+    /// The answer, of the problem's kind.
+    pub answer: Answer,
+    /// Time it took in microseconds, for people.
+    pub elapsed_us: u64,
+}
+
+/// An answer, by kind of problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To an exact problem.
+    Exact(Assigned),
+    /// To a window.
+    Window(Packed),
+    /// To a fluid problem.
+    Fluid(Prices),
+}
+
+/// An answer to an exact problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assigned {
     /// How far the search came.
     pub status: Status,
     /// Items that are placed; the others wait.
@@ -27,7 +50,7 @@ pub enum Status {
     Start,
 }
 
-/// What a solve took.
+/// What an exact solve took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Rows of the model.
@@ -36,8 +59,6 @@ pub struct Stats {
     pub columns: u64,
     /// Models solved, one per priority tier.
     pub models: u64,
-    /// Time in microseconds, for people.
-    pub elapsed_us: u64,
 }
 
 /// Why there is no outcome.

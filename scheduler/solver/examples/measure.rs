@@ -3,16 +3,20 @@
 
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
 
-use dovetail_core::problem::{Assignment, Gpu, GpuTake, Item, Limits, Node, Place, Problem, Slot};
+use dovetail_core::problem::exact::{Assignment, Exact, Gpu, GpuTake, Item, Node, Place, Slot};
 use dovetail_model::{
-    id::{Name, Revision, WorkloadId},
+    id::{Name, WorkloadId},
     units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
 };
-use dovetail_solver::{solve, verify::verify};
+use dovetail_solver::{
+    Stop,
+    exact::{solve, verify::verify},
+};
 use nix::{
     sys::resource::{UsageWho, getrusage},
     sys::time::TimeValLike as _,
 };
+use std::time::{Duration, Instant};
 
 const GIB: u64 = 1 << 30;
 const DEVICE: Bytes = Bytes(80 * GIB);
@@ -30,9 +34,11 @@ fn main() {
     }
 }
 
-fn measure(problem: &Problem, tiers: usize) {
+fn measure(problem: &Exact, tiers: usize) {
     let before = cpu_ms();
-    let outcome = solve(problem);
+    let began = Instant::now();
+    let outcome = solve(problem, 1, Stop::Time(Duration::from_millis(250)));
+    let elapsed = began.elapsed();
     let cpu = cpu_ms() - before;
     let stats = outcome.stats;
     println!(
@@ -45,7 +51,7 @@ fn measure(problem: &Problem, tiers: usize) {
         stats.columns,
         stats.rows,
         stats.models,
-        stats.elapsed_us / 1000,
+        elapsed.as_millis(),
         cpu,
         outcome.status
     );
@@ -55,19 +61,12 @@ fn cpu_ms() -> i64 {
     getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| usage.user_time().num_milliseconds())
 }
 
-fn problem(nodes: usize, items: usize, tiers: usize, shift: usize) -> Problem {
+fn problem(nodes: usize, items: usize, tiers: usize, shift: usize) -> Exact {
     let nodes: Vec<Node> = (0..nodes).map(node).collect();
     let sizes = SIZES.iter().cycle().skip(shift * 3).take(items);
     let item = |(index, milli): (usize, &u64)| item(index, *milli, tiers, &nodes);
     let items = sizes.enumerate().map(item).collect();
-    let mut problem = Problem {
-        id: 1,
-        revision: Revision(1),
-        limits: Limits {
-            soft_ms: 250,
-            hard_ms: 500,
-            seed: 1,
-        },
+    let mut problem = Exact {
         nodes,
         items,
         start: vec![],
@@ -120,7 +119,7 @@ fn item(index: usize, milli: u64, tiers: usize, nodes: &[Node]) -> Item {
 }
 
 /// Every item on its own node in turn, where it fits: a start that wastes room.
-fn spread(problem: &Problem) -> Vec<Assignment> {
+fn spread(problem: &Exact) -> Vec<Assignment> {
     let mut start: Vec<Assignment> = Vec::new();
     for (index, item) in problem.items.iter().enumerate() {
         let count = item.whole_gpus.max(1) as usize;
@@ -149,7 +148,7 @@ fn spread(problem: &Problem) -> Vec<Assignment> {
 }
 
 /// Whether these members fit beside the start, looked at one by one.
-fn holds(problem: &Problem, start: &[Assignment], item: usize, members: &[Slot]) -> bool {
+fn holds(problem: &Exact, start: &[Assignment], item: usize, members: &[Slot]) -> bool {
     let mut alone = problem.clone();
     alone.items[item].members = u32::try_from(members.len()).unwrap_or(u32::MAX);
     let members = members.to_vec();

@@ -1,31 +1,21 @@
-//! From a packing problem to its outcome: an exact small model in good_lp on HiGHS.
+//! From a problem to its outcome.
 //!
 //! ```text
-//! Problem -> model (columns, rows) -> one solve per rank -> read -> verify -> Outcome
+//! Problem -> exact | window | fluid -> Outcome
 //! ```
 //!
-//! The problem's start is complete and valid. The solver moves what it places to make room for
-//! more, and gives it up only for something of a higher priority. Whatever goes wrong, the start is
-//! the outcome. `process` runs all of this in a child process that can be killed.
+//! `exact` packs a few nodes, `window` much waiting work on many, and `fluid` says what the room of
+//! a cluster is worth to a mix. `process` runs all of this in a child process that can be killed.
 
 #![forbid(unsafe_code)]
 
-mod highs;
-mod model;
+pub mod exact;
 pub mod process;
-mod read;
-mod tiers;
-pub mod verify;
-mod worth;
-
-#[cfg(test)]
-mod tests;
 
 use dovetail_core::{
-    outcome::{Outcome, Stats, Status},
-    problem::{Assignment, Problem},
+    outcome::{Answer, Outcome},
+    problem::{Problem, Task},
 };
-use model::Model;
 use std::time::{Duration, Instant};
 
 /// When a search ends without a proof.
@@ -37,63 +27,22 @@ pub enum Stop {
     Nodes(u32),
 }
 
-/// The best packing found within the problem's soft limit; never worse than its start.
+/// The best answer found within the problem's soft limit.
 pub fn solve(problem: &Problem) -> Outcome {
     let time = Duration::from_millis(problem.limits.soft_ms);
     solve_until(problem, Stop::Time(time))
 }
 
-/// The best packing found until the search is stopped; never worse than the problem's start.
+/// The best answer found until the search is stopped.
 pub fn solve_until(problem: &Problem, stop: Stop) -> Outcome {
     let began = Instant::now();
-    let mut outcome = searched(problem, stop);
-    let elapsed = began.elapsed().as_micros();
-    outcome.stats.elapsed_us = u64::try_from(elapsed).unwrap_or(u64::MAX);
-    outcome
-}
-
-/// The rows and columns of a problem's exact model, for people; None if there is none.
-pub fn explain(problem: &Problem) -> Option<String> {
-    Model::of(problem).map(|model| model.to_string())
-}
-
-fn searched(problem: &Problem, stop: Stop) -> Outcome {
-    let mut outcome = Outcome {
+    let answer = match &problem.task {
+        Task::Exact(task) => Answer::Exact(exact::solve(task, problem.limits.seed, stop)),
+        Task::Window(_) | Task::Fluid(_) => todo!(),
+    };
+    Outcome {
         problem: problem.id,
-        status: Status::Start,
-        assignments: problem.start.clone(),
-        stats: Stats::default(),
-    };
-    if verify::verify(problem, &problem.start).is_err() {
-        return outcome;
+        answer,
+        elapsed_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
     }
-    if problem.start.len() == problem.items.len() {
-        outcome.status = Status::Optimal;
-        return outcome;
-    }
-    let Some(model) = Model::of(problem) else {
-        return outcome;
-    };
-    let ranks = worth::ranks(problem);
-    let solved = tiers::solve(problem, &model, &ranks, stop);
-    outcome.stats.rows = model.rows.len() as u64;
-    outcome.stats.columns = model.columns.len() as u64;
-    outcome.stats.models = solved.models;
-    // Floats end here: an answer counts only if it holds in integers.
-    let sound = |found: &Vec<Assignment>| verify::verify(problem, found).is_ok();
-    let found = read::assignments(problem, &model, &solved.values).filter(sound);
-    let Some(found) = found else {
-        return outcome;
-    };
-    let (worth, least) = (worth::of(&ranks, &found), worth::of(&ranks, &problem.start));
-    outcome.status = match (solved.optimal, worth > least) {
-        (true, _) => Status::Optimal,
-        (false, true) => Status::Limited,
-        (false, false) => Status::Start,
-    };
-    // What is no better is not worth moving anything for.
-    if worth > least {
-        outcome.assignments = found;
-    }
-    outcome
 }

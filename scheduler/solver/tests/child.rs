@@ -1,8 +1,11 @@
 //! A real child: this program starts itself, is confined, solves, dies and is started anew.
 
 use dovetail_core::{
-    outcome::{SolveFailure, Status},
-    problem::{Item, Limits, Node, Place, Problem},
+    outcome::{Answer, SolveFailure, Status},
+    problem::{
+        Limits, Problem, Task,
+        exact::{Exact, Item, Node, Place},
+    },
 };
 use dovetail_model::{
     id::{Name, Revision, WorkloadId},
@@ -48,8 +51,11 @@ fn problems_are_solved_by_a_child_that_outlives_each_of_them() {
     for id in 1..=3 {
         let outcome = solver.solve(&problem(id), Instant::now());
         let outcome = outcome.expect("the child answers in time");
-        assert_eq!((outcome.problem, outcome.status), (id, Status::Optimal));
-        assert_eq!(outcome.assignments.len(), 4);
+        let Answer::Exact(answer) = outcome.answer else {
+            panic!("an exact problem has an exact answer");
+        };
+        assert_eq!((outcome.problem, answer.status), (id, Status::Optimal));
+        assert_eq!(answer.assignments.len(), 4);
     }
     let counters = Counters {
         runs: 3,
@@ -102,8 +108,10 @@ fn problem(id: u64) -> Problem {
             hard_ms: 20_000,
             seed: 1,
         },
-        nodes: vec![node],
-        items: (1..=6).map(item).collect(),
-        start: vec![],
+        task: Task::Exact(Exact {
+            nodes: vec![node],
+            items: (1..=6).map(item).collect(),
+            start: vec![],
+        }),
     }
 }

@@ -2,9 +2,12 @@
 
 use super::{Ask, pack};
 use crate::{
-    outcome::Outcome,
+    outcome::{Answer, Outcome},
     plan::{Plan, Step},
-    problem::{Assignment, GpuTake, Item, Problem, Slot},
+    problem::{
+        Problem, Task,
+        exact::{Assignment, Exact, GpuTake, Item, Slot},
+    },
     view::ClusterView,
 };
 use dovetail_model::grant::{GpuGrant, Placement};
@@ -18,23 +21,39 @@ pub fn plan_of(
     asks: &[Ask<'_>],
     view: &ClusterView,
 ) -> Option<Plan> {
-    let items: BTreeSet<usize> = outcome.assignments.iter().map(|a| a.item).collect();
-    if outcome.problem != problem.id || items.len() != outcome.assignments.len() {
+    if outcome.problem != problem.id {
         return None;
     }
-    let mut assignments: Vec<&Assignment> = outcome.assignments.iter().collect();
-    assignments.sort_by_key(|assignment| assignment.item);
-    let steps = assignments
-        .into_iter()
-        .map(|assignment| step(problem, assignment, asks, view));
+    let steps = match (&problem.task, &outcome.answer) {
+        (Task::Exact(task), Answer::Exact(answer)) => {
+            assigned(task, &answer.assignments, asks, view)?
+        }
+        _ => return None,
+    };
     Some(Plan {
         parent: problem.revision,
-        steps: steps.collect::<Option<Vec<Step>>>()?,
+        steps,
     })
 }
 
+fn assigned(
+    task: &Exact,
+    assignments: &[Assignment],
+    asks: &[Ask<'_>],
+    view: &ClusterView,
+) -> Option<Vec<Step>> {
+    let items: BTreeSet<usize> = assignments.iter().map(|a| a.item).collect();
+    if items.len() != assignments.len() {
+        return None;
+    }
+    let mut sorted: Vec<&Assignment> = assignments.iter().collect();
+    sorted.sort_by_key(|assignment| assignment.item);
+    let steps = sorted.into_iter().map(|a| step(task, a, asks, view));
+    steps.collect()
+}
+
 fn step(
-    problem: &Problem,
+    problem: &Exact,
     assignment: &Assignment,
     asks: &[Ask<'_>],
     view: &ClusterView,
@@ -57,7 +76,7 @@ fn step(
     reason = "a slot means nothing without its problem, and the grant needs the rest"
 )]
 fn member(
-    problem: &Problem,
+    problem: &Exact,
     item: &Item,
     slot: &Slot,
     view: &ClusterView,

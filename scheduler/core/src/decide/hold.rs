@@ -13,13 +13,16 @@ use crate::{
     plan::{Plan, Step},
     policy::Policy,
     problem::{
-        Assignment, Gpu, GpuTake, INTEGERS_MAX, Item, NODES_MAX, Node, Place, Problem, Slot,
+        Problem, Task,
+        exact::{
+            Assignment, Exact, Gpu, GpuTake, INTEGERS_MAX, Item, NODES_MAX, Node, Place, Slot,
+        },
     },
     view::{ClusterView, GpuView, NodeView},
 };
 use dovetail_model::{
     grant::Placement,
-    id::{Revision, Tenant},
+    id::{Revision, Tenant, WorkloadId},
     resources::{GpuAmount, GpuShare},
     units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
     workload::WorkloadKind,
@@ -36,6 +39,8 @@ const FURTHER_MAX: usize = 64;
 pub struct Held {
     /// What to solve.
     pub problem: Problem,
+    /// Who waits for the answer.
+    pub workloads: Vec<WorkloadId>,
     /// To commit if no outcome comes.
     pub greedy: Plan,
 }
@@ -256,13 +261,16 @@ impl<'s, 'a> Selection<'s, 'a> {
             })
             .collect();
         let start = self.held.iter().filter_map(|d| self.assignment(d));
+        let exact = Exact {
+            nodes: self.room.nodes.iter().map(problem_node).collect(),
+            start: start.collect(),
+            items,
+        };
         let problem = Problem {
             id,
             revision,
             limits: policy.limits,
-            nodes: self.room.nodes.iter().map(problem_node).collect(),
-            start: start.collect(),
-            items,
+            task: Task::Exact(exact),
         };
         let steps = self.held.iter().map(|drafted| Step {
             workload: drafted.ask.workload,
@@ -272,7 +280,12 @@ impl<'s, 'a> Selection<'s, 'a> {
             parent: revision,
             steps: steps.collect(),
         };
-        Held { problem, greedy }
+        let workloads = self.asks.iter().map(|ask| ask.workload);
+        Held {
+            problem,
+            workloads: workloads.collect(),
+            greedy,
+        }
     }
 
     fn assignment(&self, drafted: &Drafted<'_>) -> Option<Assignment> {

@@ -43,11 +43,7 @@ pub(super) struct InFlight {
 
 impl InFlight {
     fn holds(&self, id: WorkloadId) -> bool {
-        self.held
-            .problem
-            .items
-            .iter()
-            .any(|item| item.workload == id)
+        self.held.workloads.contains(&id)
     }
 }
 
@@ -180,8 +176,8 @@ impl Engine {
     fn hold(&mut self, held: Held, now: Now) {
         self.solves += 1;
         self.counters.runs += 1;
-        for item in &held.problem.items {
-            self.reasons.insert(item.workload, Reason::AwaitingSolver);
+        for id in &held.workloads {
+            self.reasons.insert(*id, Reason::AwaitingSolver);
         }
         let limit = held.problem.limits.hard_ms * 1_000_000 + SOLVE_GRACE_NS;
         self.effects
@@ -258,8 +254,10 @@ impl Engine {
     }
 
     fn plan_of(&self, held: &Held, outcome: &Outcome) -> Option<Plan> {
-        let workload = |item: &crate::problem::Item| self.state.workload(item.workload);
-        let workloads = held.problem.items.iter().filter_map(workload);
+        let workloads = held
+            .workloads
+            .iter()
+            .filter_map(|id| self.state.workload(*id));
         let asks: Vec<Ask<'_>> = workloads.map(ask).collect();
         decide::plan_of(&held.problem, outcome, &asks, self.board.view())
     }

@@ -1,7 +1,10 @@
 //! The parent against children that hang, lie, die and answer.
 
 use super::*;
-use dovetail_core::problem::Limits;
+use dovetail_core::problem::{
+    Limits, Task,
+    exact::{Assignment, Exact},
+};
 
 fn problem(id: u64) -> Problem {
     let limits = Limits {
@@ -13,9 +16,11 @@ fn problem(id: u64) -> Problem {
         id,
         revision: dovetail_model::id::Revision(1),
         limits,
-        nodes: vec![],
-        items: vec![],
-        start: vec![],
+        task: Task::Exact(Exact {
+            nodes: vec![],
+            items: vec![],
+            start: vec![],
+        }),
     }
 }
 
@@ -85,12 +90,16 @@ fn answer(id: u64) -> String {
 fn a_child_that_does_not_read_holds_nobody_up() {
     let mut solver = shell("exec sleep 60");
     let mut large = problem(1);
-    let item = dovetail_core::problem::Assignment {
+    let item = Assignment {
         item: 0,
         members: vec![],
     };
     // More than a pipe holds.
-    large.start = vec![item; 100_000];
+    large.task = Task::Exact(Exact {
+        nodes: vec![],
+        items: vec![],
+        start: vec![item; 100_000],
+    });
     let began = Instant::now();
     assert_eq!(solver.solve(&large, began), Err(SolveFailure::Killed));
     assert!(began.elapsed() < Duration::from_secs(10));

@@ -6,9 +6,12 @@ use super::{
 };
 use crate::{
     decide::{Round, hold::integers, instances, plan_of},
-    outcome::{Outcome, Stats, Status},
+    outcome::{Answer, Assigned, Outcome, Stats, Status},
     policy::Policy,
-    problem::{Assignment, INTEGERS_MAX, NODES_MAX, Problem, Slot},
+    problem::{
+        Problem, Task,
+        exact::{Assignment, Exact, INTEGERS_MAX, NODES_MAX, Slot},
+    },
 };
 use dovetail_model::{
     id::{Revision, WorkloadId},
@@ -23,9 +26,26 @@ fn decide(instance: &instances::Instance, policy: &Policy) -> Round {
 fn outcome(problem: &Problem, assignments: Vec<Assignment>) -> Outcome {
     Outcome {
         problem: problem.id,
-        status: Status::Optimal,
-        assignments,
-        stats: Stats::default(),
+        answer: Answer::Exact(Assigned {
+            status: Status::Optimal,
+            assignments,
+            stats: Stats::default(),
+        }),
+        elapsed_us: 0,
+    }
+}
+
+fn exact(problem: &Problem) -> &Exact {
+    match &problem.task {
+        Task::Exact(exact) => exact,
+        other => panic!("a stranded gang is an exact problem, not {other:?}"),
+    }
+}
+
+fn assignments(outcome: &mut Outcome) -> &mut Vec<Assignment> {
+    match &mut outcome.answer {
+        Answer::Exact(answer) => &mut answer.assignments,
+        other => panic!("an exact problem has an exact answer, not {other:?}"),
     }
 }
 
@@ -55,12 +75,16 @@ fn a_gang_that_best_fit_strands_goes_to_the_solver() {
     let round = decide(&instance, &Policy::default());
     let held = round.held.unwrap();
     assert_eq!(round.plan.steps, [], "batch work waits for the answer");
-    assert_eq!(held.problem.nodes.len(), 2);
-    let items: Vec<u64> = held.problem.items.iter().map(|i| i.workload.0).collect();
+    assert_eq!(exact(&held.problem).nodes.len(), 2);
+    let items: Vec<u64> = exact(&held.problem)
+        .items
+        .iter()
+        .map(|i| i.workload.0)
+        .collect();
     assert_eq!(items, [1, 2, 3]);
-    let started: Vec<usize> = held.problem.start.iter().map(|a| a.item).collect();
+    let started: Vec<usize> = exact(&held.problem).start.iter().map(|a| a.item).collect();
     assert_eq!(started, [0, 1], "greedy places the two small ones only");
-    let node = |index: usize| held.problem.start[index].members[0].node;
+    let node = |index: usize| exact(&held.problem).start[index].members[0].node;
     assert_eq!(node(0), node(1), "and puts them on one node");
     assert_eq!(held.greedy.steps.len(), 2);
     assert_eq!(held.greedy.parent, Revision(5));
@@ -112,26 +136,26 @@ fn a_malformed_answer_is_no_plan() {
     };
     assert!(!refused(|_| {}));
     assert!(refused(|o| o.problem += 1), "another problem");
-    assert!(refused(|o| o.assignments[0].item = 3), "unknown item");
-    assert!(refused(|o| o.assignments[0].item = 1), "an item twice");
+    assert!(refused(|o| assignments(o)[0].item = 3), "unknown item");
+    assert!(refused(|o| assignments(o)[0].item = 1), "an item twice");
     assert!(
-        refused(|o| o.assignments[0].members.truncate(1)),
+        refused(|o| assignments(o)[0].members.truncate(1)),
         "half a gang"
     );
     assert!(
-        refused(|o| o.assignments[1].members[0].node = 2),
+        refused(|o| assignments(o)[1].members[0].node = 2),
         "unknown node"
     );
     assert!(
-        refused(|o| o.assignments[1].members[0].gpus[0] = 8),
+        refused(|o| assignments(o)[1].members[0].gpus[0] = 8),
         "unknown GPU"
     );
     assert!(
-        refused(|o| o.assignments[1].members[0].gpus[0] = 1),
+        refused(|o| assignments(o)[1].members[0].gpus[0] = 1),
         "a GPU twice"
     );
     assert!(
-        refused(|o| o.assignments[1].members[0].gpus.truncate(2)),
+        refused(|o| assignments(o)[1].members[0].gpus.truncate(2)),
         "too few GPUs"
     );
     assert!(plan_of(&problem, &outcome(&problem, spread()), &asks[1..], view).is_none());
@@ -156,11 +180,11 @@ proptest! {
         let round = round(&view, Revision(1), asks.iter().copied(), &policy);
         prop_assume!(round.held.is_some());
         let held = round.held.unwrap();
-        let problem = &held.problem;
+        let problem = exact(&held.problem);
         prop_assert!(problem.nodes.len() <= NODES_MAX);
         prop_assert!(problem.items.iter().map(integers).sum::<usize>() <= INTEGERS_MAX);
-        let start = outcome(problem, problem.start.clone());
-        let plan = plan_of(problem, &start, &asks, &view);
+        let start = outcome(&held.problem, problem.start.clone());
+        let plan = plan_of(&held.problem, &start, &asks, &view);
         prop_assert_eq!(plan.as_ref(), Some(&held.greedy));
         let committed = |id: WorkloadId| round.plan.steps.iter().any(|s| s.workload == id);
         prop_assert!(problem.items.iter().all(|item| !committed(item.workload)));

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::{
-    outcome::{Outcome, SolveFailure, Stats, Status},
-    problem::{Assignment, Slot},
+    outcome::{Answer, Assigned, Outcome, SolveFailure, Stats, Status},
+    problem::{
+        Task,
+        exact::{Assignment, Exact, Slot},
+    },
 };
 use dovetail_model::workload::WorkloadKind;
 
@@ -78,13 +81,21 @@ fn stranded() -> (World, [WorkloadId; 3]) {
     (world, ids)
 }
 
+fn exact(problem: &Problem) -> &Exact {
+    match &problem.task {
+        Task::Exact(exact) => exact,
+        other => panic!("a stranded gang is an exact problem, not {other:?}"),
+    }
+}
+
 fn answer(problem: &Problem) -> Outcome {
     let slot = |node, gpus: std::ops::Range<usize>| Slot {
         node,
         gpus: gpus.collect(),
     };
-    let item = |id: WorkloadId| problem.items.iter().position(|i| i.workload == id).unwrap();
-    let ids: Vec<WorkloadId> = problem.items.iter().map(|i| i.workload).collect();
+    let exact = exact(problem);
+    let item = |id: WorkloadId| exact.items.iter().position(|i| i.workload == id).unwrap();
+    let ids: Vec<WorkloadId> = exact.items.iter().map(|i| i.workload).collect();
     let members = [
         vec![slot(0, 0..3)],
         vec![slot(1, 0..3)],
@@ -95,14 +106,17 @@ fn answer(problem: &Problem) -> Outcome {
     let assignments = sorted.iter().zip(members);
     Outcome {
         problem: problem.id,
-        status: Status::Optimal,
-        assignments: assignments
-            .map(|(id, members)| Assignment {
-                item: item(*id),
-                members,
-            })
-            .collect(),
-        stats: Stats::default(),
+        answer: Answer::Exact(Assigned {
+            status: Status::Optimal,
+            assignments: assignments
+                .map(|(id, members)| Assignment {
+                    item: item(*id),
+                    members,
+                })
+                .collect(),
+            stats: Stats::default(),
+        }),
+        elapsed_us: 0,
     }
 }
 
@@ -168,7 +182,10 @@ fn a_wrong_answer_is_refused_whole() {
     let (mut world, [a, _, gang]) = stranded();
     let problem = world.solves[0].clone();
     let mut outcome = answer(&problem);
-    outcome.assignments[0].members[0].gpus = vec![3, 4, 5];
+    let Answer::Exact(answer) = &mut outcome.answer else {
+        panic!("an exact problem has an exact answer");
+    };
+    answer.assignments[0].members[0].gpus = vec![3, 4, 5];
     world.input(Input::Solved {
         problem: problem.id,
         outcome: Ok(outcome),

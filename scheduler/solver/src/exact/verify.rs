@@ -1,6 +1,6 @@
 //! Whether assignments solve a problem, in integers: used on every answer, and by the tests.
 
-use dovetail_core::problem::{Assignment, GpuTake, Item, Problem, Slot};
+use dovetail_core::problem::exact::{Assignment, Exact, GpuTake, Item, Slot};
 use dovetail_model::units::{Bytes, CpuMilli, GpuMilli};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -31,7 +31,7 @@ struct GpuUsed {
 }
 
 /// Every item at most once and whole, every member where it may go, and nothing given twice.
-pub fn verify(problem: &Problem, assignments: &[Assignment]) -> Result<(), Wrong> {
+pub fn verify(problem: &Exact, assignments: &[Assignment]) -> Result<(), Wrong> {
     let mut seen = BTreeSet::new();
     let mut nodes: BTreeMap<usize, Used> = BTreeMap::new();
     let mut gpus: BTreeMap<(usize, usize), GpuUsed> = BTreeMap::new();
@@ -91,7 +91,7 @@ fn takes(item: &Item, slot: &Slot) -> Result<Vec<GpuTake>, Wrong> {
     )
 }
 
-fn hosts_hold(problem: &Problem, nodes: &BTreeMap<usize, Used>) -> Result<(), Wrong> {
+fn hosts_hold(problem: &Exact, nodes: &BTreeMap<usize, Used>) -> Result<(), Wrong> {
     for (index, used) in nodes {
         let Some(node) = problem.nodes.get(*index) else {
             return wrong(format!("node {index} does not exist"));
@@ -106,7 +106,7 @@ fn hosts_hold(problem: &Problem, nodes: &BTreeMap<usize, Used>) -> Result<(), Wr
     Ok(())
 }
 
-fn gpus_hold(problem: &Problem, gpus: &BTreeMap<(usize, usize), GpuUsed>) -> Result<(), Wrong> {
+fn gpus_hold(problem: &Exact, gpus: &BTreeMap<(usize, usize), GpuUsed>) -> Result<(), Wrong> {
     for ((node, gpu), used) in gpus {
         let room = problem
             .nodes

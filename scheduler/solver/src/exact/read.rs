@@ -1,15 +1,15 @@
 //! From columns' values back to assignments.
 
-use crate::{
+use super::{
     highs::Values,
     model::{Column, Model, take},
 };
-use dovetail_core::problem::{Assignment, Item, Place, Problem, Slot};
+use dovetail_core::problem::exact::{Assignment, Exact, Item, Place, Slot};
 use std::collections::BTreeMap;
 
 /// Items that are placed, with the slots of all their members. None if the values make no sense.
 pub(crate) fn assignments(
-    problem: &Problem,
+    problem: &Exact,
     model: &Model,
     values: &Values,
 ) -> Option<Vec<Assignment>> {
@@ -34,7 +34,7 @@ pub(crate) fn assignments(
 
 /// Gives out GPUs that are alike from the first on, for the solver picks any of them: people see
 /// neighbours together, and another version of the solver gives the same plan.
-fn line_up(problem: &Problem, node: usize, assignments: &mut [Assignment]) {
+fn line_up(problem: &Exact, node: usize, assignments: &mut [Assignment]) {
     let mut alike: Vec<Vec<usize>> = Vec::new();
     for gpu in 0..problem.nodes[node].gpus.len() {
         match alike
@@ -60,7 +60,7 @@ fn line_up(problem: &Problem, node: usize, assignments: &mut [Assignment]) {
 }
 
 /// Whether nothing tells two GPUs of a node apart.
-fn are_alike(problem: &Problem, node: usize, one: usize, other: usize) -> bool {
+fn are_alike(problem: &Exact, node: usize, one: usize, other: usize) -> bool {
     let gpus = &problem.nodes[node].gpus;
     let amounts = |item: &Item, gpu| take(item, node, gpu).map(|t| (t.compute, t.memory));
     let same = |item: &Item| amounts(item, one) == amounts(item, other);

@@ -1,13 +1,13 @@
 //! The solver against a brute-force oracle on tiny problems, and on the named instance.
 
 use super::*;
-use dovetail_core::problem::{Assignment, Gpu, GpuTake, Item, Limits, Node, Place, Slot};
+use dovetail_core::problem::exact::{Gpu, GpuTake, Item, Node, Place, Slot};
 use dovetail_model::{
-    id::{Name, Revision, WorkloadId},
+    id::{Name, WorkloadId},
     units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
 };
 use proptest::prelude::*;
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
 const GIB: u64 = 1 << 30;
 const DEVICE: Bytes = Bytes(80 * GIB);
@@ -64,20 +64,16 @@ fn item(index: u64, members: u32, milli: u64, nodes: &[Node]) -> Item {
     }
 }
 
-fn problem(nodes: Vec<Node>, items: Vec<Item>, start: Vec<Assignment>) -> Problem {
-    let limits = Limits {
-        soft_ms: 10_000,
-        hard_ms: 20_000,
-        seed: 1,
-    };
-    Problem {
-        id: 1,
-        revision: Revision(1),
-        limits,
+fn problem(nodes: Vec<Node>, items: Vec<Item>, start: Vec<Assignment>) -> Exact {
+    Exact {
         nodes,
         items,
         start,
     }
+}
+
+fn solved(problem: &Exact, stop: Stop) -> Assigned {
+    solve(problem, 1, stop)
 }
 
 fn slot(node: usize, gpus: std::ops::Range<usize>) -> Slot {
@@ -88,7 +84,7 @@ fn slot(node: usize, gpus: std::ops::Range<usize>) -> Slot {
 }
 
 /// Two nodes of eight: 3, 3, and a gang of two fives; the start packs both threes together.
-fn named() -> Problem {
+fn named() -> Exact {
     let nodes = vec![node(0, 8, 64_000), node(1, 8, 64_000)];
     let items = vec![
         item(1, 1, 3000, &nodes),
@@ -112,7 +108,7 @@ fn named() -> Problem {
 fn the_named_instance_is_solved_where_greedy_strands_the_gang() {
     let problem = named();
     assert_eq!(problem.start.len(), 2);
-    let outcome = solve(&problem);
+    let outcome = solved(&problem, Stop::Nodes(10_000));
     assert_eq!(outcome.status, Status::Optimal);
     assert_eq!(verify::verify(&problem, &outcome.assignments), Ok(()));
     assert_eq!(
@@ -122,7 +118,7 @@ fn the_named_instance_is_solved_where_greedy_strands_the_gang() {
 }
 
 /// One line a member, as a golden file shows it.
-fn text(problem: &Problem, assignments: &[Assignment]) -> String {
+fn text(problem: &Exact, assignments: &[Assignment]) -> String {
     let mut text = String::new();
     for assignment in assignments {
         for (rank, slot) in assignment.members.iter().enumerate() {
@@ -136,9 +132,8 @@ fn text(problem: &Problem, assignments: &[Assignment]) -> String {
 
 #[test]
 fn equal_problems_have_equal_outcomes_however_fast_the_machine() {
-    let without_time = |problem: &Problem| {
-        let mut outcome = solve_until(problem, Stop::Nodes(100));
-        outcome.stats.elapsed_us = 0;
+    let without_time = |problem: &Exact| {
+        let mut outcome = solved(problem, Stop::Nodes(100));
         outcome
     };
     for problem in [named(), largest()] {
@@ -154,7 +149,7 @@ fn a_higher_tier_is_never_given_up_for_lower_ones() {
         priority: 5,
         ..item(9, 1, 1000, &nodes)
     });
-    let outcome = solve(&problem(nodes, items, vec![]));
+    let outcome = solved(&problem(nodes, items, vec![]), Stop::Nodes(10_000));
     assert_eq!(outcome.assignments.len(), 8);
     assert!(outcome.assignments.iter().any(|a| a.item == 8));
     assert!(
@@ -171,7 +166,7 @@ fn what_the_start_places_stays_placed_among_equals() {
         item: 0,
         members: vec![slot(0, 0..1)],
     }];
-    let outcome = solve(&problem(nodes, items, start.clone()));
+    let outcome = solved(&problem(nodes, items, start.clone()), Stop::Nodes(10_000));
     assert_eq!(outcome.assignments, start);
     assert_eq!(outcome.status, Status::Optimal, "nothing better exists");
 }
@@ -190,7 +185,7 @@ fn what_the_start_places_gives_way_to_a_higher_priority() {
         item: 1,
         members: vec![slot(0, 0..1)],
     }];
-    let outcome = solve(&problem(nodes, items, start));
+    let outcome = solved(&problem(nodes, items, start), Stop::Nodes(10_000));
     let placed: Vec<usize> = outcome.assignments.iter().map(|a| a.item).collect();
     assert_eq!(placed, [0]);
 }
@@ -198,7 +193,7 @@ fn what_the_start_places_gives_way_to_a_higher_priority() {
 #[test]
 fn without_time_the_start_is_the_outcome() {
     let problem = named();
-    let outcome = solve_until(&problem, Stop::Time(Duration::ZERO));
+    let outcome = solved(&problem, Stop::Time(Duration::ZERO));
     assert_eq!(outcome.status, Status::Start);
     assert_eq!(outcome.assignments, problem.start);
 }
@@ -209,7 +204,7 @@ fn all_ranks_share_the_time_there_is() {
     for (priority, item) in (0..).zip(&mut problem.items) {
         item.priority = priority;
     }
-    let outcome = solve_until(&problem, Stop::Time(Duration::from_millis(1)));
+    let outcome = solved(&problem, Stop::Time(Duration::from_millis(1)));
     // A rank may overshoot; ten of them must not each have the whole time.
     assert!(outcome.stats.models < 10, "{:?}", outcome.stats);
     assert_ne!(outcome.status, Status::Optimal);
@@ -223,7 +218,7 @@ fn compute_outweighs_cpu_and_earlier_goes_before_later() {
         ..item(1, 1, 300, &nodes)
     };
     let items = vec![wide, item(2, 1, 1000, &nodes), item(3, 1, 1000, &nodes)];
-    let outcome = solve(&problem(nodes, items, vec![]));
+    let outcome = solved(&problem(nodes, items, vec![]), Stop::Nodes(10_000));
     let placed: Vec<usize> = outcome.assignments.iter().map(|a| a.item).collect();
     assert_eq!(placed, [1]);
 }
@@ -254,7 +249,7 @@ fn a_start_is_not_taken_for_the_best_where_presolve_knew_better() {
         vec![ask(0, 1), ask(1, 2), ask(2, 1), urgent],
         vec![on_the_first(0), on_the_first(2)],
     );
-    let outcome = solve(&problem);
+    let outcome = solved(&problem, Stop::Nodes(10_000));
     assert!(
         outcome.assignments.iter().any(|a| a.item == 3),
         "{outcome:?}"
@@ -271,7 +266,7 @@ fn tenants_do_not_meet_on_a_gpu() {
             ..item(2, 1, 300, &nodes)
         },
     ];
-    let outcome = solve(&problem(nodes, items, vec![]));
+    let outcome = solved(&problem(nodes, items, vec![]), Stop::Nodes(10_000));
     assert_eq!(outcome.assignments.len(), 1);
 }
 
@@ -279,7 +274,7 @@ fn tenants_do_not_meet_on_a_gpu() {
 fn too_many_integers_are_left_to_the_start() {
     let nodes: Vec<Node> = (0..6).map(|index| node(index, 8, 64_000)).collect();
     let items: Vec<Item> = (0..20).map(|index| item(index, 1, 300, &nodes)).collect();
-    let outcome = solve(&problem(nodes, items, vec![]));
+    let outcome = solved(&problem(nodes, items, vec![]), Stop::Nodes(10_000));
     assert_eq!(
         (outcome.status, outcome.assignments.len()),
         (Status::Start, 0)
@@ -290,11 +285,11 @@ fn too_many_integers_are_left_to_the_start() {
 fn a_start_that_is_no_solution_is_not_improved_on() {
     let mut problem = named();
     problem.start[1].members = vec![slot(0, 0..3)];
-    assert_eq!(solve(&problem).status, Status::Start);
+    assert_eq!(solved(&problem, Stop::Nodes(10_000)).status, Status::Start);
 }
 
 /// Six nodes of eight GPUs, and as many different items as 600 integers take.
-fn largest() -> Problem {
+fn largest() -> Exact {
     let nodes: Vec<Node> = (0..6).map(|index| node(index, 8, 64_000)).collect();
     let sizes = [300, 700, 500, 2000, 3000, 5000, 400, 600, 1000, 4000];
     let items: Vec<Item> = (0..)
@@ -306,7 +301,7 @@ fn largest() -> Problem {
 
 #[test]
 fn the_largest_model_is_solved() {
-    let outcome = solve(&largest());
+    let outcome = solved(&largest(), Stop::Nodes(10_000));
     assert!(outcome.stats.columns > 500, "{:?}", outcome.stats);
     assert_eq!(
         (outcome.status, outcome.assignments.len()),
@@ -327,7 +322,7 @@ fn the_model_can_be_read() {
 /// the better. Ranks are as in the product, and nothing else is shared with it.
 type Worth = Vec<(u64, u64)>;
 
-fn worth_of(problem: &Problem, assignments: &[Assignment]) -> Worth {
+fn worth_of(problem: &Exact, assignments: &[Assignment]) -> Worth {
     let mut ranks: BTreeMap<(Reverse<i32>, bool), (u64, u64)> = BTreeMap::new();
     for (index, item) in problem.items.iter().enumerate() {
         let waits = problem.start.iter().all(|a| a.item != index);
@@ -344,7 +339,7 @@ fn worth_of(problem: &Problem, assignments: &[Assignment]) -> Worth {
 }
 
 /// The best packing there is, by trying everything.
-fn best(problem: &Problem, index: usize, chosen: &mut Vec<Assignment>) -> Worth {
+fn best(problem: &Exact, index: usize, chosen: &mut Vec<Assignment>) -> Worth {
     if index == problem.items.len() {
         return worth_of(problem, chosen);
     }
@@ -363,7 +358,7 @@ fn best(problem: &Problem, index: usize, chosen: &mut Vec<Assignment>) -> Worth 
 }
 
 /// Every way to place one item; its members are alike, so their order is not one.
-fn ways(problem: &Problem, index: usize) -> Vec<Vec<Slot>> {
+fn ways(problem: &Exact, index: usize) -> Vec<Vec<Slot>> {
     let item = &problem.items[index];
     let places = item.places.iter();
     let slots: Vec<Slot> = places.flat_map(|place| single(item, place)).collect();
@@ -434,7 +429,7 @@ prop_compose! {
             (0_u32..=1, -1_i32..=1),
             (1_u64..=4, 1_u64..=3, any::<bool>()),
         ), 1..=5,
-    )) -> Problem {
+    )) -> Exact {
         let items = (0_u64..).zip(asks).map(|(index, (members, milli, (tenant, priority), host))| {
             let (half_cores, gib, choosy) = host;
             let mut item = Item {
@@ -454,7 +449,7 @@ prop_compose! {
 }
 
 /// A poor greedy answer: some items that fit, in order, every other one left out.
-fn first_fit(problem: &Problem) -> Vec<Assignment> {
+fn first_fit(problem: &Exact) -> Vec<Assignment> {
     let mut start = Vec::new();
     for index in (0..problem.items.len()).step_by(2) {
         for members in ways(problem, index) {
@@ -476,7 +471,7 @@ proptest! {
 
     #[test]
     fn brute_force_finds_nothing_better(problem in tiny()) {
-        let outcome = solve_until(&problem, Stop::Nodes(100_000));
+        let outcome = solved(&problem, Stop::Nodes(100_000));
         prop_assert_eq!(verify::verify(&problem, &outcome.assignments), Ok(()));
         prop_assert_eq!(outcome.status, Status::Optimal);
         let most = best(&problem, 0, &mut vec![]);
@@ -487,7 +482,7 @@ proptest! {
     fn a_search_that_is_cut_short_is_sound_and_no_worse_than_its_start(
         problem in tiny(), nodes in 0_u32..2,
     ) {
-        let outcome = solve_until(&problem, Stop::Nodes(nodes));
+        let outcome = solved(&problem, Stop::Nodes(nodes));
         prop_assert_eq!(verify::verify(&problem, &outcome.assignments), Ok(()));
         let least = worth_of(&problem, &problem.start);
         prop_assert!(worth_of(&problem, &outcome.assignments) >= least);

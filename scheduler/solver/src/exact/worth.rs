@@ -1,6 +1,6 @@
 //! What a packing is worth, in exact integers: ranks compared one after the other, highest first.
 
-use dovetail_core::problem::{Assignment, Item, Problem};
+use dovetail_core::problem::exact::{Assignment, Exact, Item};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ pub(crate) type Rank = Vec<(usize, u64)>;
 
 /// Ranks, highest first: by priority, and within one priority what the start places comes before
 /// what waits, for it came first.
-pub(crate) fn ranks(problem: &Problem) -> Vec<Rank> {
+pub(crate) fn ranks(problem: &Exact) -> Vec<Rank> {
     let started: BTreeSet<usize> = problem.start.iter().map(|a| a.item).collect();
     let worths = worths(&problem.items);
     let mut ranks: BTreeMap<(Reverse<i32>, bool), Rank> = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! One call of HiGHS through `good_lp`. Floats, options and the solver's verdicts stay in here.
 
-use crate::{
+use super::{
     model::{Column, Model},
     worth::Rank,
 };

@@ -1,12 +1,12 @@
 //! Solving the model rank by rank: what a higher rank gets is never given up for a lower one.
 
-use crate::{
+use super::{
     Stop,
     highs::{self, Call, CallLimit, Values},
     model::{Column, Model},
     worth::Rank,
 };
-use dovetail_core::problem::Problem;
+use dovetail_core::problem::exact::Exact;
 use std::time::{Duration, Instant};
 
 /// Values of all columns after the last rank.
@@ -20,7 +20,13 @@ pub(crate) struct Solved {
 
 /// Solves for every rank in turn, each from the values of the one before. All of them share the
 /// time there is.
-pub(crate) fn solve(problem: &Problem, model: &Model, ranks: &[Rank], stop: Stop) -> Solved {
+pub(crate) fn solve(
+    problem: &Exact,
+    model: &Model,
+    ranks: &[Rank],
+    seed: u32,
+    stop: Stop,
+) -> Solved {
     let began = Instant::now();
     let mut solved = Solved {
         values: start_values(problem, model),
@@ -44,7 +50,7 @@ pub(crate) fn solve(problem: &Problem, model: &Model, ranks: &[Rank], stop: Stop
             kept: &kept,
             start: &solved.values.clone(),
             limit,
-            seed: problem.limits.seed,
+            seed,
         });
         kept.push((rank, got(rank, &solved.values)));
     }
@@ -82,7 +88,7 @@ fn got(rank: &Rank, values: &Values) -> u64 {
 }
 
 /// The start, complete: columns it does not mention are zero.
-fn start_values(problem: &Problem, model: &Model) -> Values {
+fn start_values(problem: &Exact, model: &Model) -> Values {
     let mut values: Values = model.columns.keys().map(|c| (*c, 0.0)).collect();
     for assignment in &problem.start {
         let (index, item) = (assignment.item, &problem.items[assignment.item]);

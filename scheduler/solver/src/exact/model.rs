@@ -4,7 +4,7 @@
 //! `on[i,n,g]` (members of a share on a GPU; for whole GPUs, whether it is the item's), and
 //! `tenant[n,g,t]` (0 or 1) where sharers of different tenants could meet on a GPU.
 
-use dovetail_core::problem::{Gpu, GpuTake, INTEGERS_MAX, Item, NODES_MAX, Place, Problem};
+use dovetail_core::problem::exact::{Exact, Gpu, GpuTake, INTEGERS_MAX, Item, NODES_MAX, Place};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -37,7 +37,7 @@ pub(crate) struct Model {
 
 impl Model {
     /// None if the problem is too large for an exact model.
-    pub(crate) fn of(problem: &Problem) -> Option<Self> {
+    pub(crate) fn of(problem: &Exact) -> Option<Self> {
         if problem.nodes.len() > NODES_MAX {
             return None;
         }
@@ -60,7 +60,7 @@ impl Model {
         Some(model)
     }
 
-    fn item(&mut self, problem: &Problem, index: usize, item: &Item) {
+    fn item(&mut self, problem: &Exact, index: usize, item: &Item) {
         self.columns.insert(Column::Placed(index), (0.0, 1.0));
         let members = f64::from(item.members);
         let mut gang = vec![(Column::Placed(index), -members)];
@@ -76,7 +76,7 @@ impl Model {
     }
 
     /// Members here take their GPUs here.
-    fn gpus_of(&mut self, problem: &Problem, index: usize, place: &Place) {
+    fn gpus_of(&mut self, problem: &Exact, index: usize, place: &Place) {
         let item = &problem.items[index];
         let (most, each) = match item.whole_gpus {
             0 => (f64::from(item.members), 1.0),
@@ -98,7 +98,7 @@ impl Model {
         );
     }
 
-    fn node(&mut self, problem: &Problem, node: usize) {
+    fn node(&mut self, problem: &Exact, node: usize) {
         let room = &problem.nodes[node];
         let here: Vec<(Column, &Item)> = problem
             .items
@@ -126,7 +126,7 @@ impl Model {
         );
     }
 
-    fn gpu(&mut self, problem: &Problem, node: usize, gpu: usize) {
+    fn gpu(&mut self, problem: &Exact, node: usize, gpu: usize) {
         let takers: Vec<(usize, &Item, GpuTake)> = problem
             .items
             .iter()
@@ -174,7 +174,7 @@ impl Model {
 
     /// Of waiting items that ask for the same, the earlier goes first; it also spares the solver
     /// the search through their permutations.
-    fn alike(&mut self, problem: &Problem) {
+    fn alike(&mut self, problem: &Exact) {
         let started: BTreeSet<usize> = problem.start.iter().map(|a| a.item).collect();
         let waiting: Vec<usize> = (0..problem.items.len())
             .filter(|index| !started.contains(index))
