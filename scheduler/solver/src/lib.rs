@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod highs;
+pub mod lp;
 mod model;
 pub mod process;
 mod read;
