@@ -10,6 +10,8 @@
 
 #![forbid(unsafe_code)]
 
+mod aggregate;
+pub mod fluid;
 mod highs;
 pub mod lp;
 mod model;

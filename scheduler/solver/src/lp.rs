@@ -4,7 +4,12 @@
 use highs::{Col, ColProblem, HighsModelStatus, Model, Sense};
 use std::mem;
 
-pub use highs::Row;
+/// A row of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    at: highs::Row,
+    index: usize,
+}
 
 /// Simplex or interior-point steps of one call at most: thousands of times what any program of
 /// ours needs, so that a call that runs in circles ends.
@@ -23,6 +28,7 @@ pub enum Method {
 #[derive(Debug)]
 pub struct Lp {
     state: State,
+    rows: usize,
     columns: Vec<Col>,
 }
 
@@ -48,6 +54,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// What one more unit of a row's right side adds to the value.
+    pub fn dual(&self, row: Row) -> f64 {
+        self.duals[row.index]
+    }
+
     fn is_finite(&self) -> bool {
         let values = self.columns.iter().chain(&self.duals);
         self.value.is_finite() && values.copied().all(f64::is_finite)
@@ -58,6 +69,7 @@ impl Default for Lp {
     fn default() -> Self {
         Self {
             state: State::Rows(ColProblem::new()),
+            rows: 0,
             columns: Vec::new(),
         }
     }
@@ -67,10 +79,13 @@ impl Lp {
     /// Adds a row, which must come before all columns: its sum is within these bounds, which may
     /// be infinite.
     pub fn row(&mut self, low: f64, high: f64) -> Row {
-        match &mut self.state {
-            State::Rows(problem) => problem.add_row(low..=high),
-            State::Loaded(_) | State::Lost => unreachable!("rows come before columns"),
-        }
+        let State::Rows(problem) = &mut self.state else {
+            unreachable!("rows come before columns");
+        };
+        let at = problem.add_row(low..=high);
+        self.rows += 1;
+        let index = self.rows - 1;
+        Row { at, index }
     }
 
     /// Adds a column and returns its index.
@@ -82,7 +97,8 @@ impl Lp {
             self.state = State::Lost;
         }
         if let State::Loaded(model) = &mut self.state {
-            match model.try_add_column(gain, low..=high, entries.iter().copied()) {
+            let entries = entries.iter().map(|(row, by)| (row.at, *by));
+            match model.try_add_column(gain, low..=high, entries) {
                 Ok(column) => self.columns.push(column),
                 Err(_) => self.state = State::Lost,
             }
@@ -138,14 +154,15 @@ impl Lp {
     }
 }
 
-/// One thread makes it repeatable. Presolve would throw the basis away.
+/// One thread makes it repeatable. Presolve would throw the basis away, and what it removes comes
+/// back with the duals of a corner.
 fn configure(model: &mut Model, method: Method) {
-    let (solver, presolve) = match method {
-        Method::Simplex => ("simplex", "off"),
-        Method::Interior => ("ipx", "on"),
+    let solver = match method {
+        Method::Simplex => "simplex",
+        Method::Interior => "ipx",
     };
     model.set_option("solver", solver);
-    model.set_option("presolve", presolve);
+    model.set_option("presolve", "off");
     model.set_option("run_crossover", "off");
     model.set_option("threads", 1);
     model.set_option("simplex_iteration_limit", ITERATIONS_MAX);
@@ -177,11 +194,11 @@ mod tests {
     #[test]
     fn duals_say_what_one_more_unit_of_a_row_is_worth() {
         for method in [Method::Simplex, Method::Interior] {
-            let (mut lp, _) = small();
+            let (mut lp, rows) = small();
             let answer = lp.solve(method).unwrap();
             assert!(near(answer.value, 11.0), "{answer:?}");
             assert!(near(answer.columns[0], 3.0) && near(answer.columns[1], 1.0));
-            assert!(near(answer.duals[0], 2.0) && near(answer.duals[1], 1.0));
+            assert!(near(answer.dual(rows[0]), 2.0) && near(answer.dual(rows[1]), 1.0));
         }
     }
 
