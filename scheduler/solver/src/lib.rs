@@ -19,6 +19,7 @@ pub mod process;
 mod read;
 mod tiers;
 pub mod verify;
+pub mod window;
 mod worth;
 
 #[cfg(test)]

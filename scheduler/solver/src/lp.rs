@@ -2,7 +2,7 @@
 //! basis between, which `good_lp` cannot.
 
 use highs::{Col, ColProblem, HighsModelStatus, Model, Sense};
-use std::mem;
+use std::{mem, time::Duration};
 
 /// A row of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub enum Method {
 pub struct Lp {
     state: State,
     rows: usize,
+    time: Option<Duration>,
     columns: Vec<Col>,
 }
 
@@ -70,6 +71,7 @@ impl Default for Lp {
         Self {
             state: State::Rows(ColProblem::new()),
             rows: 0,
+            time: None,
             columns: Vec::new(),
         }
     }
@@ -125,6 +127,11 @@ impl Lp {
         }
     }
 
+    /// Limits the time of each of the calls that follow.
+    pub fn set_time_limit(&mut self, time: Option<Duration>) {
+        self.time = time;
+    }
+
     /// The optimum; nothing if there is none or HiGHS did not reach it.
     pub fn solve(&mut self, method: Method) -> Option<Answer> {
         self.load();
@@ -132,6 +139,9 @@ impl Lp {
             return None;
         };
         configure(&mut model, method);
+        if let Some(time) = self.time {
+            model.set_option("time_limit", time.as_secs_f64());
+        }
         let solved = model.try_solve().ok()?;
         let solution = solved.get_solution();
         let answer = Answer {
