@@ -9,8 +9,12 @@
 
 #![forbid(unsafe_code)]
 
+mod aggregate;
 pub mod exact;
+pub mod fluid;
+pub mod lp;
 pub mod process;
+pub mod window;
 
 use dovetail_core::{
     outcome::{Answer, Outcome},
@@ -38,11 +42,29 @@ pub fn solve_until(problem: &Problem, stop: Stop) -> Outcome {
     let began = Instant::now();
     let answer = match &problem.task {
         Task::Exact(task) => Answer::Exact(exact::solve(task, problem.limits.seed, stop)),
-        Task::Window(_) | Task::Fluid(_) => todo!(),
+        Task::Window(task) => {
+            let limits = window_limits(problem, stop);
+            Answer::Window(window::solve(task, &limits, &mut window::Pool::default()))
+        }
+        Task::Fluid(task) => Answer::Fluid(fluid::solve(task)),
     };
     Outcome {
         problem: problem.id,
         answer,
         elapsed_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+fn window_limits(problem: &Problem, stop: Stop) -> window::Limits {
+    let time = match stop {
+        Stop::Nodes(_) => None,
+        Stop::Time(soft) => Some(window::Time {
+            soft,
+            hard: Duration::from_millis(problem.limits.hard_ms),
+        }),
+    };
+    window::Limits {
+        time,
+        ..window::Limits::default()
     }
 }
