@@ -4,12 +4,13 @@
 //! `round` a whole queue, and `hold` what the solver should look at again.
 
 mod answer;
+mod fit;
 mod hold;
 pub mod instances;
 mod pack;
 mod round;
 pub(crate) mod rule;
-mod score;
+pub mod score;
 #[cfg(test)]
 pub(crate) mod tests;
 

@@ -2,7 +2,7 @@
 
 mod best_fit;
 mod dot_product;
-mod dovetail;
+pub mod dovetail;
 mod fgd;
 mod first_fit;
 mod gpu_clustering;
@@ -70,7 +70,10 @@ trait Scorer {
 pub fn of(name: PolicyName, trace: &Trace, seed: u64) -> Box<dyn Policy> {
     let classes = &trace.classes;
     match name {
-        PolicyName::Dovetail => Box::new(dovetail::Dovetail::new(trace)),
+        PolicyName::Dovetail => Box::new(dovetail::Dovetail::new(
+            trace,
+            &dovetail_core::packing::Prices::default(),
+        )),
         PolicyName::Fgd => Box::new(Scored::new(fgd::Fgd::new(trace), classes)),
         PolicyName::BestFit => Box::new(Scored::new(best_fit::BestFit, classes)),
         PolicyName::DotProduct => Box::new(Scored::new(dot_product::DotProduct, classes)),

@@ -5,8 +5,9 @@
 //! for a gang exactly when there are some.
 
 use super::{
-    Ask, rule,
-    score::{self, Score},
+    Ask,
+    fit::{self, Score},
+    rule,
 };
 use crate::{
     policy::Policy,
@@ -96,7 +97,7 @@ fn candidate(node: &NodeView, ask: &Ask<'_>, policy: &Policy) -> Option<Score> {
         return None;
     }
     let share_on = share_gpu(node, ask, policy).map(|index| &node.gpus[index]);
-    Some(score::node(node, ask, share_on))
+    Some(fit::node(node, ask, share_on))
 }
 
 /// The best GPU for a share; nothing if none is asked.
@@ -105,7 +106,7 @@ fn share_gpu(node: &NodeView, ask: &Ask<'_>, policy: &Policy) -> Option<usize> {
         return None;
     };
     rule::fitting_gpus(node, ask, policy)
-        .min_by_key(|index| (score::gpu(&node.gpus[*index], share), *index))
+        .min_by_key(|index| (fit::gpu(&node.gpus[*index], share), *index))
 }
 
 /// The best GPUs for a member on a node that takes it.

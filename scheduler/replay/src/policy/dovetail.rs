@@ -1,144 +1,69 @@
-//! The product's own online decision, on a view of the replayed cluster.
+//! The product's own online score, on rooms of the replayed cluster.
+
+pub mod rooms;
 
 use super::Policy;
 use crate::{
-    cluster::{Cluster, Decision, GpuSet, PODS_PER_NODE_MAX},
-    demand::Demand,
-    trace::{NodeRow, Trace},
+    cluster::{Cluster, Decision, GpuSet},
+    trace::Trace,
 };
 use dovetail_core::{
-    decide::{self, Ask},
-    policy::Policy as Rules,
-    view::{ClusterView, GpuView, NodeView},
+    decide::score::{Scored, Scorer},
+    packing::{Demand, Prices, Room},
 };
-use dovetail_model::{
-    gpu::{GpuHealth, GpuModel, ModelPattern},
-    grant::Placement,
-    id::{GpuUuid, Name, Tenant, WorkloadId},
-    resources::{GpuAmount, GpuRequest, GpuShare, Level},
-    units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
-    workload::WorkloadSpec,
-};
-
-/// Memory of every GPU: the traces say nothing about it, and so each thousandth of a GPU has a
-/// thousandth of the memory.
-const GPU_MEMORY: Bytes = Bytes(1000 << 20);
 
 /// The product's own online decision.
 #[derive(Debug)]
-pub(super) struct Dovetail {
-    view: ClusterView,
-    rules: Rules,
-    tenant: Tenant,
-    specs: Vec<WorkloadSpec>,
-    workload: WorkloadId,
+pub struct Dovetail {
+    scorer: Scorer,
+    demands: Vec<Demand>,
+    /// Rooms of the nodes, the one that wins ties first.
+    rooms: Vec<Room>,
+    /// By class, then by node; a row is made when its class first arrives.
+    rows: Vec<Vec<Option<Scored>>>,
 }
 
 impl Dovetail {
-    pub(super) fn new(trace: &Trace) -> Self {
-        let nodes = (0..).zip(&trace.nodes);
-        let specs = trace.classes.iter().map(|demand| spec(trace, demand));
+    /// A policy for this trace, at these prices.
+    pub fn new(trace: &Trace, prices: &Prices) -> Self {
+        let (mix, kinds) = (rooms::mix(trace), rooms::kinds(trace));
         Self {
-            view: ClusterView::of(nodes.map(|(rank, row)| node(trace, rank, row))),
-            rules: Rules::default(),
-            tenant: Tenant("replay".to_owned()),
-            specs: specs.collect(),
-            workload: WorkloadId(0),
+            scorer: Scorer::new(&mix, prices, &kinds),
+            demands: rooms::demands(trace),
+            rooms: rooms::rooms(trace),
+            rows: vec![Vec::new(); trace.classes.len()],
         }
     }
 }
 
 impl Policy for Dovetail {
-    /// Takes the room of what it decides at once, as the product does.
     fn decide(&mut self, _: &Cluster, class: usize) -> Option<Decision> {
-        self.workload.0 += 1;
-        let ask = Ask {
-            workload: self.workload,
-            attempt: 1,
-            tenant: &self.tenant,
-            spec: &self.specs[class],
-        };
-        let placements = decide::place(&mut self.view, &ask, &self.rules)?;
-        self.decision(placements.first()?)
+        let demand = &self.demands[class];
+        if self.rows[class].is_empty() {
+            let score = |room| self.scorer.score(room, demand);
+            self.rows[class] = self.rooms.iter().map(score).collect();
+        }
+        let mut best: Option<(u16, Decision)> = None;
+        for (node, scored) in self.rows[class].iter().enumerate() {
+            let Some(Scored { value, gpus }) = *scored else {
+                continue;
+            };
+            if best.is_none_or(|(most, _)| value > most) {
+                let gpus = GpuSet(u16::try_from(gpus).expect("nodes have at most 16 GPUs"));
+                best = Some((value, Decision { node, gpus }));
+            }
+        }
+        best.map(|(_, decision)| decision)
     }
 
-    fn placed(&mut self, _: &Cluster, _: usize, _: Decision) {}
-}
-
-impl Dovetail {
-    fn decision(&self, placement: &Placement) -> Option<Decision> {
-        let view = &self.view.nodes[self.view.index_of(&placement.node)?];
-        let gpus = placement.gpus.iter().map(|gpu| 1 << gpu.index);
-        Some(Decision {
-            node: usize::try_from(view.tie).ok()?,
-            gpus: GpuSet(gpus.fold(0, |set, bit: u16| set | bit)),
-        })
+    fn placed(&mut self, _: &Cluster, class: usize, Decision { node, gpus }: Decision) {
+        let taken: Vec<usize> = (0..16).filter(|index| gpus.0 >> index & 1 == 1).collect();
+        self.rooms[node].take(&self.demands[class], &taken);
+        let looked = self.scorer.look(&self.rooms[node]);
+        for (row, demand) in self.rows.iter_mut().zip(&self.demands) {
+            if !row.is_empty() {
+                row[node] = looked.score(demand);
+            }
+        }
     }
-}
-
-/// The tie rank is the node's place in the replayed cluster.
-fn node(trace: &Trace, rank: u32, row: &NodeRow) -> NodeView {
-    let (cpu, memory) = (CpuMilli(row.cpu_milli), mib(row.memory_mib));
-    NodeView {
-        // Names of a trace need not be names of the product.
-        name: name(&format!("node-{rank}")),
-        tie: rank.into(),
-        closed: None,
-        cpu_total: cpu,
-        cpu_free: cpu,
-        memory_total: memory,
-        memory_free: memory,
-        slices: NodeView::SLICES_LIMIT - u32::from(PODS_PER_NODE_MAX),
-        level: Level::Isolated,
-        gpus: (0..row.gpus.into())
-            .map(|index| gpu(rank, index, &trace.models[usize::from(row.model)]))
-            .collect(),
-    }
-}
-
-fn gpu(node: u32, index: u32, model: &str) -> GpuView {
-    GpuView {
-        uuid: GpuUuid(format!("GPU-{node}-{index}")),
-        index,
-        name: model.to_owned(),
-        model: GpuModel::of(model, GPU_MEMORY),
-        health: GpuHealth::Ok,
-        memory_total: GPU_MEMORY,
-        memory_free: GPU_MEMORY,
-        compute_free: WHOLE_GPU,
-        share_level: Level::Isolated,
-        whole_level: Level::Isolated,
-        holders: Vec::new(),
-        external: Bytes::ZERO,
-    }
-}
-
-fn spec(trace: &Trace, demand: &Demand) -> WorkloadSpec {
-    let mut spec = WorkloadSpec::example("pod");
-    let cpu = CpuMilli(demand.cpu_milli);
-    spec.resources.cpu = cpu;
-    spec.resources.cpu_limit = cpu;
-    spec.resources.memory = mib(demand.memory_mib);
-    let request = || GpuRequest {
-        amount: if demand.is_share() {
-            GpuAmount::Share(GpuShare::Compute(GpuMilli(demand.gpu_milli.into())))
-        } else {
-            let count = demand.gpus.into();
-            GpuAmount::Whole { count }
-        },
-        models: trace
-            .spec_models(demand.spec)
-            .map(ModelPattern::new)
-            .collect(),
-    };
-    spec.resources.gpu = (demand.gpus > 0).then(request);
-    spec
-}
-
-fn mib(amount: u64) -> Bytes {
-    Bytes(amount << 20)
-}
-
-fn name(text: &str) -> Name {
-    Name::new(text).expect("letters, a hyphen and digits are a name")
 }
