@@ -12,6 +12,9 @@ use dovetail_core::packing::{Demand, GpuRoom, Gpus, Room};
 use knapsack::{COMPUTE_MAX, Item};
 use std::collections::BTreeMap;
 
+/// Nodes of the whole cluster in a program.
+const NODES: f64 = 1000.0;
+
 /// Nodes put together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Pool {
@@ -101,12 +104,31 @@ impl Bin {
         slices.iter().zip(prices).map(item).collect()
     }
 
+    /// Whether there is room for so many of each slice together.
+    pub(crate) fn holds(&self, slices: &[Slice], counts: &[u32]) -> bool {
+        let used = || slices.iter().zip(counts).filter(|(_, count)| **count > 0);
+        let sum = |of: &dyn Fn(&Slice) -> u64| -> u128 {
+            used()
+                .map(|(slice, count)| u128::from(of(slice)) * u128::from(*count))
+                .sum()
+        };
+        used().all(|(slice, _)| self.takes(slice))
+            && sum(&|slice| slice.compute) <= u128::from(self.compute)
+            && sum(&|slice| slice.memory) <= u128::from(self.memory)
+    }
+
     pub(crate) fn takes(&self, slice: &Slice) -> bool {
         slice.device == self.device && slice.compute <= self.compute && slice.memory <= self.memory
     }
 }
 
 impl Aggregate {
+    /// Nodes in a program by node: the numbers of all clusters are alike there.
+    pub(crate) fn scale(&self) -> f64 {
+        let nodes: u128 = self.pools.iter().map(|pool| pool.nodes).sum();
+        NODES / master::float(nodes.max(1))
+    }
+
     /// Puts rooms with equal keys together. Rooms of one key must be of one kind.
     pub(crate) fn of<K: Ord>(
         nodes: &[(Room, u64)],

@@ -3,7 +3,7 @@
 
 use crate::{
     aggregate::{
-        Aggregate, Bin, Slice,
+        Aggregate, Bin, Pool, Slice,
         knapsack::{self, COMPUTE_MAX, Item},
         master::{ONE, fixed},
     },
@@ -35,6 +35,8 @@ struct Gpu {
 pub(super) struct Cover {
     gpus: Vec<Gpu>,
     prices: Vec<f64>,
+    /// Every pattern made, as counts by sort.
+    patterns: BTreeSet<Vec<(usize, u32)>>,
     pub(super) rounds: u64,
 }
 
@@ -46,6 +48,7 @@ impl Cover {
         let mut cover = Self {
             prices: vec![0.0; sorts.len()],
             gpus,
+            patterns: BTreeSet::new(),
             rounds: 0,
         };
         cover.solve(&amounts);
@@ -65,7 +68,6 @@ impl Cover {
         for row in &rows {
             lp.column(-2.0, 0.0, f64::INFINITY, &[(*row, 1.0)]);
         }
-        let mut seen = BTreeSet::new();
         while self.rounds < ROUNDS_MAX {
             self.rounds += 1;
             let Some(answer) = lp.solve(Method::Interior) else {
@@ -75,7 +77,8 @@ impl Cover {
             let before = lp.columns();
             for (memory, sorts) in &different {
                 let pattern = self.improving(*memory, sorts);
-                let Some(pattern) = pattern.filter(|pattern| seen.insert(pattern.clone())) else {
+                let Some(pattern) = pattern.filter(|pattern| self.patterns.insert(pattern.clone()))
+                else {
                     continue;
                 };
                 let entries = pattern
@@ -99,6 +102,26 @@ impl Cover {
         let counts = sorts.iter().zip(&found.counts);
         let used = counts.filter(|(_, count)| **count > 0);
         (found.bound > fixed(1.0 + GAIN_MIN)).then(|| used.map(|((s, _), n)| (*s, *n)).collect())
+    }
+
+    /// The patterns as counts of a pool's slices, for one of its bins; some may not fit there.
+    pub(super) fn patterns_on(&self, pool: &Pool, bin: &Bin) -> Vec<Vec<u32>> {
+        let own = |gpu: &&Gpu| gpu.kind == pool.kind && gpu.room.device == bin.device;
+        let Some(gpu) = self.gpus.iter().find(own) else {
+            return Vec::new();
+        };
+        let slice_of = |sort: &usize| {
+            let (_, slice) = gpu.sorts.iter().find(|(own, _)| own == sort)?;
+            pool.slices.binary_search(slice).ok()
+        };
+        let counts = |pattern: &Vec<(usize, u32)>| {
+            let mut counts = vec![0; pool.slices.len()];
+            for (sort, count) in pattern {
+                counts[slice_of(sort)?] += count;
+            }
+            Some(counts)
+        };
+        self.patterns.iter().filter_map(counts).collect()
     }
 
     /// Writes the prices by free compute of the GPUs of each kind of node.
