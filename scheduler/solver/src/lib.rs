@@ -10,7 +10,10 @@
 
 #![forbid(unsafe_code)]
 
+mod aggregate;
+pub mod fluid;
 mod highs;
+pub mod lp;
 mod model;
 pub mod process;
 mod read;
