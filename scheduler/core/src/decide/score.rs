@@ -10,6 +10,7 @@
 mod kind;
 mod level;
 mod look;
+mod reserve;
 mod state;
 mod table;
 #[cfg(test)]
@@ -19,6 +20,8 @@ use crate::packing::{Demand, Mix, Prices, Room};
 use kind::Kind;
 use level::Levels;
 pub use look::Looked;
+pub use reserve::Hosts;
+use reserve::Reserve;
 
 /// How good a place is, and which GPUs of the node are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,29 +36,56 @@ pub struct Scored {
 #[derive(Debug, Clone)]
 pub struct Scorer {
     kinds: Vec<Kind>,
+    /// Empty nodes, by kind.
+    empties: Vec<Room>,
     levels: Levels,
+    reserves: Vec<Reserve>,
+    /// Compute that the mix asks for.
+    asked: u128,
 }
 
 impl Scorer {
-    /// A scorer for this mix at these prices. `kinds` are empty nodes, one of each kind, by kind.
-    pub fn new(mix: &Mix, prices: &Prices, kinds: &[Room]) -> Self {
-        let kinds = (0..).zip(kinds).map(|(number, empty)| {
+    /// A scorer for this mix at these prices. `empties` are empty nodes, one of each kind,
+    /// by kind.
+    pub fn new(mix: &Mix, prices: &Prices, empties: &[Room]) -> Self {
+        let kinds = (0..).zip(empties).map(|(number, empty)| {
             let priced = prices.nodes.get(empty.kind as usize);
             Kind::new(number, empty, mix, priced)
         });
         Self {
             kinds: kinds.collect(),
+            empties: empties.to_vec(),
             levels: Levels::new(),
+            reserves: reserve::of(mix, empties),
+            asked: reserve::asked(mix),
         }
+    }
+
+    /// Where members of this demand can go at all; it is the same as long as the scorer lives.
+    pub fn hosts(&self, demand: &Demand) -> Hosts {
+        reserve::hosts(&self.empties, demand)
+    }
+
+    /// Looks at all rooms of the cluster for places that have become short, or are no longer.
+    /// By kind: whether nodes must be scored again.
+    ///
+    /// Worth doing every fifty placements or so: seldom enough to cost little, and often enough
+    /// that a reserve is neither missed nor swings.
+    pub fn refresh(&mut self, rooms: &[Room]) -> Vec<bool> {
+        let changed = reserve::refresh(&mut self.reserves, self.asked, rooms);
+        let changed = || self.reserves.iter().zip(&changed).filter(|(_, c)| **c);
+        let kinds = (0..).zip(&self.kinds);
+        let touched = kinds.map(|(kind, _)| changed().any(|(reserve, _)| reserve.is_on(kind)));
+        touched.collect()
     }
 
     /// Looks at a room once, so that many demands can be scored on it.
     pub fn look<'a>(&'a self, room: &'a Room) -> Looked<'a> {
-        Looked::new(self.kinds.get(room.kind as usize), &self.levels, room)
+        Looked::new(self, room)
     }
 
     /// How good this room is for a member, or nothing if it does not fit.
     pub fn score(&self, room: &Room, demand: &Demand) -> Option<Scored> {
-        self.look(room).score(demand)
+        self.look(room).score(demand, &self.hosts(demand))
     }
 }

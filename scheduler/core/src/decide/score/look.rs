@@ -1,9 +1,10 @@
 //! One room, looked at once and scored for many demands.
 
 use super::{
-    Scored,
+    Scored, Scorer,
     kind::Kind,
     level::Levels,
+    reserve::{self, Hosts, Reserve, Taken},
     state::{self, State, WHOLE_ONE},
     table::{Row, WEIGHT_BITS},
 };
@@ -11,8 +12,8 @@ use crate::packing::{Demand, Gpus, Room};
 use dovetail_model::units::{CpuMilli, WHOLE_GPU};
 
 /// Value of a place that spoils and costs nothing but its level. Sixteen whole GPUs at twice
-/// their common price stay above zero.
-const VALUE_BASE: i64 = 40_000;
+/// their common price, on places that are short, stay above zero.
+const VALUE_BASE: i64 = 50_000;
 
 /// Compute of an empty GPU.
 const WHOLE: i64 = WHOLE_GPU.0.cast_signed();
@@ -25,17 +26,23 @@ pub struct Looked<'a> {
     /// Nothing if the room is of a kind that the scorer has not been told of.
     kind: Option<&'a Kind>,
     states: Vec<State>,
+    /// Reserves that are short here.
+    short: Vec<&'a Reserve>,
+    empty: u32,
     /// What typical work can use of it, as it is, less what lacks CPU.
     worth: i64,
 }
 
 impl<'a> Looked<'a> {
-    pub(super) fn new(kind: Option<&'a Kind>, levels: &'a Levels, room: &'a Room) -> Self {
-        let states = kind.map_or_else(Vec::new, |kind| state::of(room, &kind.groups));
+    pub(super) fn new(scorer: &'a Scorer, room: &'a Room) -> Self {
+        let kind = scorer.kinds.get(room.kind as usize);
+        let reserves = scorer.reserves.iter();
         let mut looked = Self {
-            states,
+            states: kind.map_or_else(Vec::new, |kind| state::of(room, &kind.groups)),
+            short: reserves.filter(|r| r.is_short_on(room.kind)).collect(),
+            empty: reserve::empty(room),
             room,
-            levels,
+            levels: &scorer.levels,
             kind,
             worth: 0,
         };
@@ -43,31 +50,41 @@ impl<'a> Looked<'a> {
         looked
     }
 
-    /// How good the room is for a member, or nothing if it does not fit.
-    pub fn score(&self, demand: &Demand) -> Option<Scored> {
+    /// How good the room is for a member, or nothing if it does not fit. `hosts` is what the
+    /// scorer says of the demand.
+    pub fn score(&self, demand: &Demand, hosts: &Hosts) -> Option<Scored> {
         let kind = self.kind?;
         let room = self.room;
         let cpu = room.cpu.checked_minus(demand.cpu)?;
         if room.slices == 0 || room.memory < demand.memory || !demand.may_go_to(room.kind) {
             return None;
         }
+        let taken = Taken {
+            demand,
+            hosts,
+            compute: 0,
+            broken: 0,
+        };
         match demand.gpus {
-            Gpus::None => Some(self.scored(kind, demand, &self.rest(kind, cpu), 0)),
-            Gpus::Share => self.share(kind, demand, cpu),
-            Gpus::Whole(count) => self.whole(kind, demand, cpu, count),
+            Gpus::None => Some(self.scored(kind, taken, &self.rest(kind, cpu), 0)),
+            Gpus::Share => self.share(kind, taken, cpu),
+            Gpus::Whole(count) => self.whole(kind, taken, cpu, count),
         }
     }
 
     /// On the best GPU; the first of equals.
-    fn share(&self, kind: &Kind, demand: &Demand, cpu: CpuMilli) -> Option<Scored> {
-        let rest = self.rest(kind, cpu);
+    fn share(&self, kind: &Kind, mut taken: Taken<'_>, cpu: CpuMilli) -> Option<Scored> {
+        let demand = taken.demand;
+        let whole = self.rest(kind, cpu);
         let mut best: Option<Scored> = None;
         for state in self.states.iter().filter(|state| state.gpu.fits(demand)) {
             let after = state.after(demand, kind.groups[state.group].1);
-            let mut rest = rest;
+            let mut rest = whole;
             rest.remove(kind, *state, 1);
             rest.add(kind, after);
-            let scored = self.scored(kind, demand, &rest, state.first(1));
+            taken.compute = demand.compute_on(state.gpu.device).0;
+            taken.broken = u32::from(state.gpu.empty);
+            let scored = self.scored(kind, taken, &rest, state.first(1));
             if best.is_none_or(|best| scored.value > best.value) {
                 best = Some(scored);
             }
@@ -76,21 +93,34 @@ impl<'a> Looked<'a> {
     }
 
     /// The first GPUs that can be given whole.
-    fn whole(&self, kind: &Kind, demand: &Demand, cpu: CpuMilli, count: u32) -> Option<Scored> {
+    fn whole(
+        &self,
+        kind: &Kind,
+        mut taken: Taken<'_>,
+        cpu: CpuMilli,
+        count: u32,
+    ) -> Option<Scored> {
         let mut rest = self.rest(kind, cpu);
         let (mut missing, mut gpus) = (count, 0);
-        for state in self.states.iter().filter(|state| state.gpu.fits(demand)) {
-            let taken = state.gpus.count_ones().min(missing);
-            rest.remove(kind, *state, taken);
-            gpus |= state.first(taken);
-            missing -= taken;
+        for state in &self.states {
+            if state.gpu.fits(taken.demand) {
+                let here = state.gpus.count_ones().min(missing);
+                rest.remove(kind, *state, here);
+                gpus |= state.first(here);
+                missing -= here;
+            }
         }
-        (missing == 0).then(|| self.scored(kind, demand, &rest, gpus))
+        taken.broken = count;
+        taken.compute = WHOLE_GPU.times(count.into()).0;
+        (missing == 0).then(|| self.scored(kind, taken, &rest, gpus))
     }
 
-    fn scored(&self, kind: &Kind, demand: &Demand, rest: &Rest<'_>, gpus: u64) -> Scored {
+    fn scored(&self, kind: &Kind, taken: Taken<'_>, rest: &Rest<'_>, gpus: u64) -> Scored {
         let gain = (rest.worth(kind) - self.worth) >> WEIGHT_BITS;
-        let price = rest.paid + kind.host(demand);
+        let tolls = self.short.iter();
+        let toll = tolls.map(|short| short.toll(self.room, self.empty, taken));
+        let toll = toll.max().map_or(0, u64::cast_signed);
+        let price = rest.paid + kind.host(taken.demand) + toll;
         let value = VALUE_BASE + self.levels.of(gain) - price;
         Scored {
             value: u16::try_from(value.max(0)).unwrap_or(u16::MAX),
