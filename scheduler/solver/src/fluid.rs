@@ -6,7 +6,7 @@
 //! as much GPU is asked for as there is (plan, and prices of CPU, memory and whole GPUs); and how
 //! few GPUs the shares can do with (slice prices).
 
-mod cover;
+pub(crate) mod cover;
 mod plan;
 mod totals;
 

@@ -1,7 +1,7 @@
 //! The linear program over pools: members by way, GPUs by the pattern of slices on them. Patterns
 //! are added where prices say that one is worth more than the GPU it takes.
 
-use super::{Aggregate, Uses, Way, knapsack};
+use super::{Aggregate, Pool, Uses, Way, knapsack};
 use crate::lp::{Answer, Lp, Method, Row};
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub(crate) const ONE: f64 = (1_u64 << 24) as f64;
 /// The program of an aggregate.
 #[derive(Debug)]
 pub(crate) struct Master<'a> {
-    aggregate: &'a Aggregate,
+    pub(crate) aggregate: &'a Aggregate,
     lp: Lp,
     pools: Vec<PoolRows>,
     ways: Vec<usize>,
@@ -53,6 +53,18 @@ pub(crate) struct PoolPrices {
 }
 
 impl PoolPrices {
+    /// Everything costs nothing.
+    pub(crate) fn nothing(pool: &Pool) -> Self {
+        Self {
+            cpu: 0.0,
+            memory: 0.0,
+            slot: 0.0,
+            bins: vec![0.0; pool.bins.len()],
+            slices: vec![0.0; pool.slices.len()],
+            gangs: vec![0.0; pool.gangs.len()],
+        }
+    }
+
     /// Makes all of them smaller.
     pub(crate) fn divide(&mut self, by: f64) {
         let rooms = [&mut self.cpu, &mut self.memory, &mut self.slot];

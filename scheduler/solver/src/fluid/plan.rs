@@ -43,7 +43,7 @@ impl<'a> Plan<'a> {
             .map(|weight| float((*weight).into()) * unit * scale);
         let mix: Vec<f64> = mix.collect();
         let mut master = Master::new(aggregate, &mix);
-        seed(&mut master, aggregate, cover);
+        cover.seed(&mut master);
         let mut plan = Self {
             aggregate,
             headroom: 0.0,
@@ -155,14 +155,3 @@ impl<'a> Plan<'a> {
 
 /// GPUs that are worth less than this part of what a member on them is worth are not scarce.
 const SCARCE_MIN: f64 = 0.01;
-
-/// The patterns that cover the shares are good ones wherever they fit.
-fn seed(master: &mut Master<'_>, aggregate: &Aggregate, cover: &Cover) {
-    for (at, pool) in aggregate.pools.iter().enumerate() {
-        for (bin, room) in pool.bins.iter().enumerate() {
-            for counts in cover.patterns_on(pool, room) {
-                master.offer(at, bin, counts);
-            }
-        }
-    }
-}
