@@ -10,7 +10,7 @@ pub mod instances;
 mod pack;
 mod round;
 pub(crate) mod rule;
-mod score;
+pub mod score;
 #[cfg(test)]
 pub(crate) mod tests;
 

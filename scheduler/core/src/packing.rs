@@ -4,11 +4,13 @@
 //! rules live in `view` and `decide::rule`; kinds are interned numbers that stand for them.
 
 mod demand;
+mod history;
 mod mix;
 mod prices;
 mod room;
 
 pub use demand::{Demand, Gpus, Take};
+pub use history::History;
 pub use mix::Mix;
 pub use prices::{NodePrices, Prices};
 pub use room::{GpuRoom, Room};

@@ -2,7 +2,7 @@
 
 mod best_fit;
 mod dot_product;
-mod dovetail;
+pub mod dovetail;
 mod fgd;
 mod first_fit;
 mod gpu_clustering;

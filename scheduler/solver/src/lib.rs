@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+pub mod ceiling;
 pub mod exact;
 pub mod fluid;
 pub mod lp;

@@ -11,9 +11,12 @@
 mod intern;
 mod matrix;
 
-use super::{Ask, score::Scorer};
+use super::{
+    Ask,
+    score::{Hosts, Scored, Scorer},
+};
 use crate::{
-    packing::Room,
+    packing::{Demand, Mix, Prices, Room},
     policy::Policy,
     view::{ClusterView, NodeView},
 };
@@ -27,6 +30,9 @@ use std::cmp::Reverse;
 
 pub(super) use intern::ClassId;
 
+/// Changed rooms between two looks for places that are short: a look goes over all rooms.
+const REFRESH_AFTER: u32 = 50;
+
 /// Nodes with their rooms and scores.
 #[derive(Debug, Clone)]
 pub struct Board {
@@ -35,7 +41,13 @@ pub struct Board {
     /// By index in the view.
     rooms: Vec<Room>,
     interner: Interner,
+    mix: Mix,
+    prices: Prices,
     scorer: Scorer,
+    /// By class: where it can go at all, as this scorer says.
+    hosts: Vec<Option<Hosts>>,
+    /// Rooms that changed since the scorer looked for places that are short.
+    unseen: u32,
     matrix: Matrix,
     columns: Columns,
     /// What nodes were before this trial touched them.
@@ -61,7 +73,11 @@ impl Board {
             view: ClusterView::default(),
             rooms: Vec::new(),
             interner: Interner::new(policy),
-            scorer: Scorer::default(),
+            mix: Mix::default(),
+            prices: Prices::default(),
+            scorer: Scorer::new(&Mix::default(), &Prices::default(), &[]),
+            hosts: Vec::new(),
+            unseen: 0,
             matrix: Matrix::default(),
             columns: Columns::default(),
             trial: None,
@@ -166,15 +182,41 @@ impl Board {
         self.put_back(saved.into_iter().flatten());
     }
 
+    /// Scores by this mix at these prices from now on.
+    pub fn expect(&mut self, mix: Mix, prices: Prices) {
+        (self.mix, self.prices) = (mix, prices);
+        self.make_scorer();
+    }
+
+    /// What a member of this workload takes.
+    pub fn demand(&mut self, ask: &Ask<'_>) -> &Demand {
+        let class = self.class(ask);
+        self.interner.demand(class)
+    }
+
+    /// The nodes that are open as if they were empty: by kind, with how many there are.
+    pub fn empty_nodes(&self) -> Vec<(Room, u64)> {
+        let empties = self.interner.empties().iter().cloned();
+        let mut nodes: Vec<(Room, u64)> = empties.map(|empty| (empty, 0)).collect();
+        for (node, room) in self.view.nodes.iter().zip(&self.rooms) {
+            nodes[room.kind as usize].1 += u64::from(node.closed.is_none());
+        }
+        nodes
+    }
+
     /// Brings every score up to date, so that the next decision finds them ready.
     pub fn catch_up(&mut self) {
-        self.order_columns();
+        self.settle();
         let (rooms, columns, interner) = (&self.rooms, &self.columns, &self.interner);
-        let scorer = &self.scorer;
-        self.matrix.catch_up(|class, column| {
-            let room = &rooms[columns.node[column as usize]];
-            scorer.value(room, interner.demand(class))
-        });
+        let (scorer, hosts) = (&self.scorer, &self.hosts);
+        self.matrix.catch_up(
+            |column| scorer.look(&rooms[columns.node[column as usize]]),
+            |looked, class| {
+                let hosts = hosts[class.0 as usize].as_ref();
+                let scored = hosts.and_then(|h| looked.score(interner.demand(class), h));
+                value(scored)
+            },
+        );
     }
 
     /// The number of a workload's class, good until the next is asked for.
@@ -189,26 +231,37 @@ impl Board {
 
     /// The best node for a member of this class; the first of equals in the order of ties.
     pub(super) fn best(&mut self, class: ClassId) -> Option<usize> {
-        self.order_columns();
-        let demand = self.interner.demand(class);
+        self.settle();
+        self.know_hosts(class);
         let (rooms, columns, scorer) = (&self.rooms, &self.columns, &self.scorer);
+        let (demand, hosts) = (
+            self.interner.demand(class),
+            self.hosts[class.0 as usize].as_ref()?,
+        );
         let column = self.matrix.best(class, |column| {
-            scorer.value(&rooms[columns.node[column as usize]], demand)
+            let room = &rooms[columns.node[column as usize]];
+            value(scorer.look(room).score(demand, hosts))
         })?;
         Some(self.columns.node[column as usize])
     }
 
     /// The best GPUs for a member of this class on a node that takes it; none if it does not fit.
     pub(super) fn gpus(&self, class: ClassId, node: usize) -> Option<Vec<usize>> {
-        let (room, demand) = (&self.rooms[node], self.interner.demand(class));
-        self.scorer.gpus(room, demand)
+        let room = &self.rooms[node];
+        let scored = self.scored(class, room)?;
+        let taken = |index: &usize| scored.gpus >> index & 1 == 1;
+        Some((0..room.gpus.len()).filter(taken).collect())
+    }
+
+    fn scored(&self, class: ClassId, room: &Room) -> Option<Scored> {
+        self.scorer.score(room, self.interner.demand(class))
     }
 
     /// Nodes that take a member of this workload, best first.
     pub(super) fn candidates(&mut self, ask: &Ask<'_>) -> Vec<usize> {
         let class = self.class(ask);
-        let demand = self.interner.demand(class);
-        let value = |index: usize| self.scorer.value(&self.rooms[index], demand);
+        self.settle();
+        let value = |index: usize| value(self.scored(class, &self.rooms[index]));
         let mut fitting: Vec<(Reverse<u16>, u64, usize)> = (0..self.rooms.len())
             .map(|index| (Reverse(value(index)), self.view.nodes[index].tie, index))
             .filter(|(value, ..)| value.0 > 0)
@@ -217,7 +270,41 @@ impl Board {
         fitting.into_iter().map(|(_, _, index)| index).collect()
     }
 
+    fn know_hosts(&mut self, class: ClassId) {
+        let index = class.0 as usize;
+        if self.hosts.len() <= index {
+            self.hosts.resize_with(index + 1, || None);
+        }
+        if self.hosts[index].is_none() {
+            self.hosts[index] = Some(self.scorer.hosts(self.interner.demand(class)));
+        }
+    }
+
+    /// What has to be known before scores mean anything: kinds, order, and what is short.
+    fn settle(&mut self) {
+        if self.interner.empties().len() != self.scorer.kinds() {
+            self.make_scorer();
+        }
+        self.order_columns();
+        if self.unseen >= REFRESH_AFTER && self.trial.is_none() {
+            self.unseen = 0;
+            if self.scorer.refresh(&self.rooms).contains(&true) {
+                self.matrix.reset(self.rooms.len());
+            }
+        }
+    }
+
+    fn make_scorer(&mut self) {
+        let empties = self.interner.empties();
+        let mix = self.mix.clone().with_prior(empties);
+        self.scorer = Scorer::new(&mix, &self.prices, empties);
+        self.scorer.refresh(&self.rooms);
+        self.hosts.clear();
+        self.matrix.reset(self.rooms.len());
+    }
+
     fn changed(&mut self, index: usize) {
+        self.unseen = self.unseen.saturating_add(1);
         if !self.columns.stale {
             self.matrix.changed(self.columns.of[index]);
         }
@@ -243,6 +330,11 @@ impl Board {
             stale: false,
         };
     }
+}
+
+/// A score as the matrix keeps it: 0 is no fit.
+fn value(scored: Option<Scored>) -> u16 {
+    scored.map_or(0, |scored| scored.value.max(1))
 }
 
 #[cfg(test)]

@@ -1,63 +1,96 @@
-//! How good a fit is, as an integer: the largest is taken. All of the packing policy is here.
+//! How good a place is for a member, as an integer: the largest is taken, and the first of equals
+//! in the fixed order of the nodes.
+//!
+//! What a placement costs is what the node is worth less afterwards to the work that is expected:
+//! room that typical work cannot use any more, GPUs that the CPU left cannot feed, and the prices
+//! that the linear program puts on slices, cores and whole nodes. Everything that depends on the
+//! mix alone is summed up when a scorer is made, and what depends on the room alone when it is
+//! looked at, so that a score is a few lookups.
 
-use crate::packing::{Demand, GpuRoom, Gpus, Room};
+mod kind;
+mod level;
+mod look;
+mod reserve;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
 
-/// What an empty GPU is worth that stays empty.
-const EMPTY_GPU: u64 = 512;
+use crate::packing::{Demand, Mix, Prices, Room};
+use kind::Kind;
+use level::Levels;
+pub use look::Looked;
+pub use reserve::Hosts;
+use reserve::Reserve;
 
-/// Scores rooms for demands.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Scorer {}
-
-impl Scorer {
-    /// How good a room is for a member; 0 if it does not fit.
-    pub(super) fn value(&self, room: &Room, demand: &Demand) -> u16 {
-        if !room.fits(demand) {
-            return 0;
-        }
-        let share_on = (demand.gpus == Gpus::Share)
-            .then(|| self.share_gpu(room, demand))
-            .flatten();
-        let empty = room.gpus.iter().filter(|gpu| gpu.empty).count() as u64;
-        let gpus = match demand.gpus {
-            Gpus::None => empty * EMPTY_GPU,
-            Gpus::Whole(count) => empty.saturating_sub(count.into()) * EMPTY_GPU,
-            Gpus::Share => share_on.map_or(0, |index| {
-                let gpu = &room.gpus[index];
-                let others = empty - u64::from(gpu.empty);
-                others * EMPTY_GPU + left(gpu, demand)
-            }),
-        };
-        let cost = gpus + room.cpu.minus(demand.cpu).0 / 1000;
-        u16::MAX - u16::try_from(cost.min(u64::from(u16::MAX) - 1)).unwrap_or(u16::MAX - 1)
-    }
-
-    /// The best GPUs for a member; none if it does not fit.
-    pub(super) fn gpus(&self, room: &Room, demand: &Demand) -> Option<Vec<usize>> {
-        if !room.fits(demand) {
-            return None;
-        }
-        match demand.gpus {
-            Gpus::None => Some(Vec::new()),
-            Gpus::Share => Some(vec![self.share_gpu(room, demand)?]),
-            Gpus::Whole(count) => {
-                let mut fitting: Vec<usize> = room.fitting(demand).collect();
-                fitting.sort_by_key(|index| (room.gpus[*index].memory, *index));
-                fitting.truncate(count as usize);
-                Some(fitting)
-            }
-        }
-    }
-
-    fn share_gpu(&self, room: &Room, demand: &Demand) -> Option<usize> {
-        let cost = |index: &usize| (left(&room.gpus[*index], demand), *index);
-        room.fitting(demand).min_by_key(cost)
-    }
+/// How good a place is, and which GPUs of the node are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scored {
+    /// More is better.
+    pub value: u16,
+    /// The GPUs to take, as bits by index.
+    pub gpus: u64,
 }
 
-fn left(gpu: &GpuRoom, demand: &Demand) -> u64 {
-    let take = demand.take_of(gpu.device);
-    let left = take.map_or(gpu.compute, |take| gpu.compute.minus(take.compute));
-    let breaks = if gpu.empty { EMPTY_GPU } else { 0 };
-    breaks + left.0 / 2
+/// What is known about the mix and the cluster, ready to score any room.
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    kinds: Vec<Kind>,
+    /// Empty nodes, by kind.
+    empties: Vec<Room>,
+    levels: Levels,
+    reserves: Vec<Reserve>,
+    /// Compute that the mix asks for.
+    asked: u128,
+}
+
+impl Scorer {
+    /// A scorer for this mix at these prices. `empties` are empty nodes, one of each kind,
+    /// by kind.
+    pub fn new(mix: &Mix, prices: &Prices, empties: &[Room]) -> Self {
+        let kinds = (0..).zip(empties).map(|(number, empty)| {
+            let priced = prices.nodes.get(empty.kind as usize);
+            Kind::new(number, empty, mix, priced)
+        });
+        Self {
+            kinds: kinds.collect(),
+            empties: empties.to_vec(),
+            levels: Levels::new(),
+            reserves: reserve::of(mix, empties),
+            asked: reserve::asked(mix),
+        }
+    }
+
+    /// Kinds of nodes that it knows.
+    pub fn kinds(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// Where members of this demand can go at all; it is the same as long as the scorer lives.
+    pub fn hosts(&self, demand: &Demand) -> Hosts {
+        reserve::hosts(&self.empties, demand)
+    }
+
+    /// Looks at all rooms of the cluster for places that have become short, or are no longer.
+    /// By kind: whether nodes must be scored again.
+    ///
+    /// Worth doing every fifty placements or so: seldom enough to cost little, and often enough
+    /// that a reserve is neither missed nor swings.
+    pub fn refresh(&mut self, rooms: &[Room]) -> Vec<bool> {
+        let changed = reserve::refresh(&mut self.reserves, self.asked, rooms);
+        let changed = || self.reserves.iter().zip(&changed).filter(|(_, c)| **c);
+        let kinds = (0..).zip(&self.kinds);
+        let touched = kinds.map(|(kind, _)| changed().any(|(reserve, _)| reserve.is_on(kind)));
+        touched.collect()
+    }
+
+    /// Looks at a room once, so that many demands can be scored on it.
+    pub fn look<'a>(&'a self, room: &'a Room) -> Looked<'a> {
+        Looked::new(self, room)
+    }
+
+    /// How good this room is for a member, or nothing if it does not fit.
+    pub fn score(&self, room: &Room, demand: &Demand) -> Option<Scored> {
+        self.look(room).score(demand, &self.hosts(demand))
+    }
 }

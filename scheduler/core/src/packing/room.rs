@@ -88,7 +88,8 @@ impl GpuRoom {
         }
     }
 
-    fn take(&mut self, demand: &Demand) {
+    /// Takes the room of a member that fits.
+    pub fn take(&mut self, demand: &Demand) {
         let Some(take) = demand.take_of(self.device) else {
             return;
         };

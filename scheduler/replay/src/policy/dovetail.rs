@@ -1,4 +1,6 @@
-//! The product's own online decision, on a view of the replayed cluster.
+//! The product's own online decision, on a board of the replayed cluster.
+
+pub mod rooms;
 
 use super::Policy;
 use crate::{
@@ -8,7 +10,9 @@ use crate::{
 };
 use dovetail_core::{
     decide::{self, Ask, Board},
+    packing::{self, Mix},
     policy::Policy as Rules,
+    problem::fluid::Fluid,
     view::{ClusterView, GpuView, NodeView},
 };
 use dovetail_model::{
@@ -26,7 +30,7 @@ const GPU_MEMORY: Bytes = Bytes(1000 << 20);
 
 /// The product's own online decision.
 #[derive(Debug)]
-pub(super) struct Dovetail {
+pub struct Dovetail {
     board: Board,
     tenant: Tenant,
     specs: Vec<WorkloadSpec>,
@@ -34,18 +38,37 @@ pub(super) struct Dovetail {
 }
 
 impl Dovetail {
-    pub(super) fn new(trace: &Trace) -> Self {
+    /// A policy that expects the trace's own mix, as the published ones do.
+    pub fn new(trace: &Trace) -> Self {
         let nodes = (0..).zip(&trace.nodes);
+        let view = ClusterView::of(nodes.map(|(rank, row)| node(trace, rank, row)));
         let specs = trace.classes.iter().map(|demand| spec(trace, demand));
-        Self {
-            board: Board::of(
-                ClusterView::of(nodes.map(|(rank, row)| node(trace, rank, row))),
-                Rules::default(),
-            ),
+        let mut policy = Self {
+            board: Board::of(view, Rules::default()),
             tenant: Tenant("replay".to_owned()),
             specs: specs.collect(),
             workload: WorkloadId(0),
-        }
+        };
+        policy.expect(trace);
+        policy
+    }
+
+    fn expect(&mut self, trace: &Trace) {
+        let mut counts = vec![0; trace.classes.len()];
+        trace.pods.iter().for_each(|class| counts[*class] += 1);
+        let specs = self.specs.iter();
+        let demands: Vec<packing::Demand> = specs
+            .map(|spec| {
+                let ask = ask(self.workload, &self.tenant, spec);
+                self.board.demand(&ask).clone()
+            })
+            .collect();
+        let fluid = Fluid {
+            nodes: self.board.empty_nodes(),
+            mix: Mix::of(demands.into_iter().zip(counts)),
+        };
+        let prices = dovetail_solver::fluid::solve(&fluid);
+        self.board.expect(fluid.mix, prices);
     }
 }
 
@@ -53,12 +76,7 @@ impl Policy for Dovetail {
     /// Takes the room of what it decides at once, as the product does.
     fn decide(&mut self, _: &Cluster, class: usize) -> Option<Decision> {
         self.workload.0 += 1;
-        let ask = Ask {
-            workload: self.workload,
-            attempt: 1,
-            tenant: &self.tenant,
-            spec: &self.specs[class],
-        };
+        let ask = ask(self.workload, &self.tenant, &self.specs[class]);
         let placements = decide::place(&mut self.board, &ask)?;
         self.decision(placements.first()?)
     }
@@ -78,6 +96,15 @@ impl Dovetail {
             node: usize::try_from(view.tie).ok()?,
             gpus: GpuSet(gpus.fold(0, |set, bit: u16| set | bit)),
         })
+    }
+}
+
+fn ask<'a>(workload: WorkloadId, tenant: &'a Tenant, spec: &'a WorkloadSpec) -> Ask<'a> {
+    Ask {
+        workload,
+        attempt: 1,
+        tenant,
+        spec,
     }
 }
 

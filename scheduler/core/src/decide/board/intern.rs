@@ -39,6 +39,8 @@ pub(super) struct Interner {
     devices: Vec<GpuView>,
     /// An empty node of each kind.
     kinds: Vec<Kind>,
+    /// The room of such a node, with what its first one has.
+    empties: Vec<Room>,
     kind_numbers: BTreeMap<KindKey, u32>,
     tenants: BTreeMap<Tenant, u32>,
     numbers: BTreeMap<Key, ClassId>,
@@ -71,6 +73,7 @@ impl Interner {
             policy,
             devices: Vec::new(),
             kinds: Vec::new(),
+            empties: Vec::new(),
             kind_numbers: BTreeMap::new(),
             tenants: BTreeMap::new(),
             numbers: BTreeMap::new(),
@@ -86,6 +89,11 @@ impl Interner {
             self.numbers.clear();
         }
         many
+    }
+
+    /// An empty node of each kind, by kind.
+    pub(super) fn empties(&self) -> &[Room] {
+        &self.empties
     }
 
     pub(super) fn demand(&self, class: ClassId) -> &Demand {
@@ -175,6 +183,7 @@ impl Interner {
         for class in &mut self.classes {
             class.learn_kind(&empty, &self.policy);
         }
+        self.empties.push(empty_room(node, number, &devices));
         self.kinds.push(Kind { empty, devices });
         self.kind_numbers.insert(key, number);
         number
@@ -302,6 +311,23 @@ fn emptied(node: &NodeView) -> NodeView {
         slices: 0,
         gpus: node.gpus.iter().map(emptied_gpu).collect(),
         ..node.clone()
+    }
+}
+
+fn empty_room(node: &NodeView, kind: u32, devices: &[u32]) -> Room {
+    let gpus = node.gpus.iter().zip(devices).map(|(gpu, device)| GpuRoom {
+        device: *device,
+        compute: WHOLE_GPU,
+        memory: gpu.memory_total,
+        empty: true,
+        tenant: None,
+    });
+    Room {
+        kind,
+        cpu: node.cpu_total,
+        memory: node.memory_total,
+        slices: NodeView::SLICES_LIMIT,
+        gpus: gpus.collect(),
     }
 }
 

@@ -103,19 +103,36 @@ impl Matrix {
         row.best()
     }
 
-    /// Brings the rows that are in use up to date.
-    pub(super) fn catch_up(&mut self, score: impl Fn(ClassId, Column) -> Value) {
-        for (class, row) in (0..).map(ClassId).zip(&mut self.rows) {
-            let Some(row) = row else { continue };
-            if row.read.is_some() && self.decisions - row.used <= IDLE_AFTER {
-                let of_class = |column| score(class, column);
-                row.follow(&self.changes, &self.newest, self.columns, of_class);
+    /// Brings the rows that are in use up to date. A changed node is looked at once for all rows.
+    pub(super) fn catch_up<L>(
+        &mut self,
+        look: impl Fn(Column) -> L,
+        score: impl Fn(&L, ClassId) -> Value,
+    ) {
+        let oldest = self.decisions.saturating_sub(IDLE_AFTER);
+        let rows = || (0..).map(ClassId).zip(&self.rows);
+        let busy = |row: &&Row| row.read.is_some() && row.used >= oldest;
+        let read = rows().filter_map(|(_, row)| row.as_ref().filter(busy)?.read);
+        let first = read.min().unwrap_or(self.changes.len());
+        for (position, column) in (1..).zip(&self.changes).skip(first) {
+            if self.newest[*column as usize] != position {
+                continue;
+            }
+            let looked = look(*column);
+            for (class, row) in (0..).map(ClassId).zip(&mut self.rows) {
+                let behind = |row: &&mut Row| row.read.is_some_and(|read| read < position);
+                let busy = |row: &&mut Row| row.used >= oldest;
+                if let Some(row) = row.as_mut().filter(busy).filter(behind) {
+                    row.set(*column, score(&looked, class));
+                }
             }
         }
-        let idle = |row: &Row| row.read.is_some_and(|read| read < self.changes.len());
-        if !self.rows.iter().flatten().any(idle) {
-            self.shorten();
+        for row in self.rows.iter_mut().flatten() {
+            if row.read.is_some() && row.used >= oldest {
+                row.read = Some(self.changes.len());
+            }
         }
+        self.shorten();
     }
 
     /// Begins the list anew; rows that have not read all of it are computed anew.
@@ -220,7 +237,10 @@ mod tests {
                 matrix.changed(column_of(column));
                 let id = ClassId(u32::try_from(class).unwrap());
                 match then {
-                    0 => matrix.catch_up(|id, column| truth[id.0 as usize][column as usize]),
+                    0 => matrix.catch_up(
+                        |column| column as usize,
+                        |column, id| truth[id.0 as usize][*column],
+                    ),
                     1 => {
                         matrix.admit(id);
                         let row = &truth[class];

@@ -10,13 +10,13 @@ use proptest::prelude::*;
 
 /// The best node by a look at every one, and whether the rooms say what the rules say.
 fn looked_up(board: &Board, ask: &Ask<'_>, class: ClassId) -> Option<usize> {
-    let demand = board.interner.demand(class);
     let nodes = board.view.nodes.iter().zip(&board.rooms).enumerate();
     let scored = nodes.filter_map(|(index, (node, room))| {
-        let value = board.scorer.value(room, demand);
+        let scored = board.scored(class, room);
+        let value = value(scored);
         let refused = rule::refusal(node, ask, &board.policy);
         assert_eq!(value > 0, refused.is_none(), "{refused:?} on {room:?}");
-        let gpus = board.scorer.gpus(room, demand);
+        let gpus = board.gpus(class, index);
         let allowed: Vec<usize> = rule::fitting_gpus(node, ask, &board.policy).collect();
         assert_eq!(gpus.is_some(), value > 0);
         assert!(gpus.iter().flatten().all(|gpu| allowed.contains(gpu)));

@@ -1,0 +1,194 @@
+//! One room, looked at once and scored for many demands.
+
+use super::{
+    Scored, Scorer,
+    kind::Kind,
+    level::Levels,
+    reserve::{self, Hosts, Reserve, Taken},
+    state::{self, State, WHOLE_ONE},
+    table::{Row, WEIGHT_BITS},
+};
+use crate::packing::{Demand, Gpus, Room};
+use dovetail_model::units::{CpuMilli, WHOLE_GPU};
+
+/// Value of a place that spoils and costs nothing but its level. Sixteen whole GPUs at twice
+/// their common price, on places that are short, stay above zero.
+const VALUE_BASE: i64 = 50_000;
+
+/// Compute of an empty GPU.
+const WHOLE: i64 = WHOLE_GPU.0.cast_signed();
+
+/// A room, and what is the same for every demand on it.
+#[derive(Debug)]
+pub struct Looked<'a> {
+    room: &'a Room,
+    levels: &'a Levels,
+    /// Nothing if the room is of a kind that the scorer has not been told of.
+    kind: Option<&'a Kind>,
+    states: Vec<State>,
+    /// Reserves that are short here.
+    short: Vec<&'a Reserve>,
+    empty: u32,
+    /// What typical work can use of it, as it is, less what lacks CPU.
+    worth: i64,
+}
+
+impl<'a> Looked<'a> {
+    pub(super) fn new(scorer: &'a Scorer, room: &'a Room) -> Self {
+        let kind = scorer.kinds.get(room.kind as usize);
+        let reserves = scorer.reserves.iter();
+        let mut looked = Self {
+            states: kind.map_or_else(Vec::new, |kind| state::of(room, &kind.groups)),
+            short: reserves.filter(|r| r.is_short_on(room.kind)).collect(),
+            empty: reserve::empty(room),
+            room,
+            levels: &scorer.levels,
+            kind,
+            worth: 0,
+        };
+        looked.worth = kind.map_or(0, |kind| looked.rest(kind, room.cpu).worth(kind));
+        looked
+    }
+
+    /// How good the room is for a member, or nothing if it does not fit. `hosts` is what the
+    /// scorer says of the demand.
+    pub fn score(&self, demand: &Demand, hosts: &Hosts) -> Option<Scored> {
+        let kind = self.kind?;
+        let room = self.room;
+        let cpu = room.cpu.checked_minus(demand.cpu)?;
+        if room.slices == 0 || room.memory < demand.memory || !demand.may_go_to(room.kind) {
+            return None;
+        }
+        let taken = Taken {
+            demand,
+            hosts,
+            compute: 0,
+            broken: 0,
+        };
+        match demand.gpus {
+            Gpus::None => Some(self.scored(kind, taken, &self.rest(kind, cpu), 0)),
+            Gpus::Share => self.share(kind, taken, cpu),
+            Gpus::Whole(count) => self.whole(kind, taken, cpu, count),
+        }
+    }
+
+    /// On the best GPU; the first of equals.
+    fn share(&self, kind: &Kind, mut taken: Taken<'_>, cpu: CpuMilli) -> Option<Scored> {
+        let demand = taken.demand;
+        let whole = self.rest(kind, cpu);
+        let mut best: Option<Scored> = None;
+        for state in self.states.iter().filter(|state| state.gpu.fits(demand)) {
+            let after = state.after(demand, kind.groups[state.group].1);
+            let mut rest = whole;
+            rest.remove(kind, *state, 1);
+            rest.add(kind, after);
+            taken.compute = demand.compute_on(state.gpu.device).0;
+            taken.broken = u32::from(state.gpu.empty);
+            let scored = self.scored(kind, taken, &rest, state.first(1));
+            if best.is_none_or(|best| scored.value > best.value) {
+                best = Some(scored);
+            }
+        }
+        best
+    }
+
+    /// The first GPUs that can be given whole.
+    fn whole(
+        &self,
+        kind: &Kind,
+        mut taken: Taken<'_>,
+        cpu: CpuMilli,
+        count: u32,
+    ) -> Option<Scored> {
+        let mut rest = self.rest(kind, cpu);
+        let (mut missing, mut gpus) = (count, 0);
+        for state in &self.states {
+            if state.gpu.fits(taken.demand) {
+                let here = state.gpus.count_ones().min(missing);
+                rest.remove(kind, *state, here);
+                gpus |= state.first(here);
+                missing -= here;
+            }
+        }
+        taken.broken = count;
+        taken.compute = WHOLE_GPU.times(count.into()).0;
+        (missing == 0).then(|| self.scored(kind, taken, &rest, gpus))
+    }
+
+    fn scored(&self, kind: &Kind, taken: Taken<'_>, rest: &Rest<'_>, gpus: u64) -> Scored {
+        let gain = (rest.worth(kind) - self.worth) >> WEIGHT_BITS;
+        let tolls = self.short.iter();
+        let toll = tolls.map(|short| short.toll(self.room, self.empty, taken));
+        let toll = toll.max().map_or(0, u64::cast_signed);
+        let price = rest.paid + kind.host(taken.demand) + toll;
+        let value = VALUE_BASE + self.levels.of(gain) - price;
+        Scored {
+            value: u16::try_from(value.max(0)).unwrap_or(u16::MAX),
+            gpus,
+        }
+    }
+}
+
+impl Looked<'_> {
+    /// The room with so much CPU and all of its GPUs.
+    fn rest<'k>(&self, kind: &'k Kind, cpu: CpuMilli) -> Rest<'k> {
+        let mut rest = Rest {
+            cpu: cpu.0,
+            first_row: kind.tables.first().map(|table| table.row(cpu.0)),
+            compute: 0,
+            used_by_one: 0,
+            empty: 0,
+            paid: 0,
+        };
+        for state in &self.states {
+            rest.put(kind, *state, state.count());
+        }
+        rest
+    }
+}
+
+/// What is left of a room if a member is taken in, in sums.
+#[derive(Debug, Clone, Copy)]
+struct Rest<'k> {
+    cpu: u64,
+    /// Of the first group, which most nodes have alone.
+    first_row: Option<&'k Row>,
+    compute: i64,
+    /// Compute that classes with one GPU can use, each as much as it weighs.
+    used_by_one: i64,
+    empty: i64,
+    /// Prices paid.
+    paid: i64,
+}
+
+impl Rest<'_> {
+    fn remove(&mut self, kind: &Kind, state: State, count: u32) {
+        self.put(kind, state, -i64::from(count));
+        self.paid += kind.slices(state.room) * i64::from(count);
+    }
+
+    fn add(&mut self, kind: &Kind, state: State) {
+        self.put(kind, state, 1);
+        self.paid -= kind.slices(state.room);
+    }
+
+    fn put(&mut self, kind: &Kind, state: State, count: i64) {
+        let table = &kind.tables[state.group];
+        let row = match self.first_row {
+            Some(row) if state.group == 0 => row,
+            _ => table.row(self.cpu),
+        };
+        let compute = state.compute * count;
+        self.compute += compute;
+        self.used_by_one += compute * row.single(table.bucket(state.room));
+        self.empty += if state.room == WHOLE_ONE { count } else { 0 };
+    }
+
+    /// What typical work can use, less everything that is there and less what lacks CPU.
+    fn worth(&self, kind: &Kind) -> i64 {
+        let gang = self.first_row.map_or(0, |row| row.gang(self.empty));
+        let used = self.used_by_one + WHOLE * self.empty * gang;
+        let stranded = kind.stranded(self.compute, self.cpu) << WEIGHT_BITS;
+        used - self.compute * kind.wanted - stranded
+    }
+}

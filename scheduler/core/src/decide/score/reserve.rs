@@ -1,0 +1,196 @@
+//! Room that must be kept for work that fits in few places.
+//!
+//! Work that is bound to some nodes, by model, by size, or because it wants many GPUs of one, is
+//! refused when more flexible work has taken that room first. If the mix goes on coming until the
+//! cluster is full, bound work will ask for its part of all that is free now; where its places
+//! hold no more than that, they are short, and others pay for what they take of them.
+
+use crate::packing::{Demand, Gpus, Mix, Room};
+use dovetail_model::units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU};
+
+/// Places are short from a tenth above what is expected: arrivals vary, and what is left of a
+/// place is not always of use.
+const MARGIN_PERCENT: u128 = 110;
+
+/// Most kinds of bound work that are watched, those that ask for most first: each is looked at
+/// for every node at a refresh.
+const RESERVES_MAX: usize = 64;
+
+/// By kind of node: whether an empty one takes a member.
+pub type Hosts = Vec<bool>;
+
+/// Places of work that is bound alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reserve {
+    hosts: Hosts,
+    /// Whole GPUs of one node that it takes at least.
+    gpus: u32,
+    /// What a place must have beside GPUs: the mean of the classes that are bound exactly so.
+    cpu: CpuMilli,
+    memory: Bytes,
+    /// Compute that the mix asks for in these places and no others.
+    asked: u128,
+    short: bool,
+}
+
+/// A class, where it can go, and how often it comes.
+type Bound<'a> = (&'a Demand, Hosts, u64);
+
+/// The reserves of a mix, the one that most is asked of first; none is short yet.
+pub(super) fn of(mix: &Mix, kinds: &[Room]) -> Vec<Reserve> {
+    let classes = mix.classes.iter();
+    let bound: Vec<Bound<'_>> = classes
+        .filter(|(demand, _)| demand.gpus != Gpus::None)
+        .map(|(demand, weight)| (demand, hosts(kinds, demand), *weight))
+        .filter(|(_, hosts, _)| hosts.contains(&true))
+        .collect();
+    let everywhere = kinds.iter().map(|empty| !empty.gpus.is_empty());
+    let everywhere: Hosts = everywhere.collect();
+    let mut reserves: Vec<Reserve> = Vec::new();
+    for (demand, hosts, _) in &bound {
+        let gpus = demand.gpu_count();
+        let known = |reserve: &Reserve| reserve.gpus == gpus && reserve.hosts == *hosts;
+        if (gpus > 1 || *hosts != everywhere) && !reserves.iter().any(known) {
+            reserves.push(Reserve::new(hosts, gpus, &bound));
+        }
+    }
+    reserves.sort_by_key(|reserve| std::cmp::Reverse(reserve.asked));
+    reserves.truncate(RESERVES_MAX);
+    reserves
+}
+
+/// Where a member can go at all.
+pub(super) fn hosts(kinds: &[Room], demand: &Demand) -> Hosts {
+    kinds.iter().map(|empty| empty.fits(demand)).collect()
+}
+
+/// Compute that the mix asks for.
+pub(super) fn asked(mix: &Mix) -> u128 {
+    let classes = mix.classes.iter();
+    classes
+        .map(|(demand, weight)| compute(demand, *weight))
+        .sum()
+}
+
+/// Says which reserves are short in these rooms, and returns whether each has changed.
+pub(super) fn refresh(reserves: &mut [Reserve], asked: u128, rooms: &[Room]) -> Vec<bool> {
+    let free: GpuMilli = rooms.iter().map(Room::compute).sum();
+    let change = reserves.iter_mut().map(|reserve| {
+        let places = rooms.iter().map(|room| reserve.places_milli(room));
+        let places: u128 = places.map(u128::from).sum();
+        let expected = u128::from(free.0) * reserve.asked * MARGIN_PERCENT;
+        let short = places * asked * 100 < expected;
+        std::mem::replace(&mut reserve.short, short) != short
+    });
+    change.collect()
+}
+
+impl Reserve {
+    fn new(hosts: &Hosts, gpus: u32, bound: &[Bound<'_>]) -> Self {
+        let within = bound
+            .iter()
+            .filter(|(demand, other, _)| demand.gpu_count() >= gpus && is_within(other, hosts));
+        let asked = within.map(|(demand, _, weight)| compute(demand, *weight));
+        let alike = bound
+            .iter()
+            .filter(|(demand, other, _)| demand.gpu_count() == gpus && other == hosts);
+        let mean = |amount: &dyn Fn(&Demand) -> u64| {
+            let sums = alike
+                .clone()
+                .fold((0, 0), |(sum, count), (demand, _, weight)| {
+                    let weight = u128::from(*weight);
+                    (sum + u128::from(amount(demand)) * weight, count + weight)
+                });
+            u64::try_from(sums.0 / sums.1.max(1)).unwrap_or(u64::MAX)
+        };
+        Self {
+            hosts: hosts.clone(),
+            gpus,
+            cpu: CpuMilli(mean(&|demand| demand.cpu.0)),
+            memory: Bytes(mean(&|demand| demand.memory.0)),
+            asked: asked.sum(),
+            short: false,
+        }
+    }
+
+    /// Whether others must pay here.
+    pub(super) fn is_short_on(&self, kind: u32) -> bool {
+        self.short && self.is_on(kind)
+    }
+
+    /// Whether these nodes are among its places.
+    pub(super) fn is_on(&self, kind: u32) -> bool {
+        self.hosts.get(kind as usize).copied().unwrap_or(false)
+    }
+
+    /// What a member pays that takes this of a room: nothing if it is bound here itself.
+    pub(super) fn toll(&self, room: &Room, empty: u32, taken: Taken<'_>) -> u64 {
+        let Taken {
+            demand,
+            hosts,
+            compute,
+            broken,
+        } = taken;
+        if demand.gpu_count() >= self.gpus && is_within(hosts, &self.hosts) {
+            return 0;
+        }
+        if self.gpus == 1 {
+            return compute;
+        }
+        let before = self.places(empty, room.cpu, room.memory);
+        let (cpu, memory) = (room.cpu.minus(demand.cpu), room.memory.minus(demand.memory));
+        let after = self.places(empty.saturating_sub(broken), cpu, memory);
+        before.saturating_sub(after) * self.milli()
+    }
+
+    fn places_milli(&self, room: &Room) -> u64 {
+        if !self.is_on(room.kind) || room.slices == 0 {
+            return 0;
+        }
+        if self.gpus == 1 {
+            return room.compute().0;
+        }
+        self.places(empty(room), room.cpu, room.memory) * self.milli()
+    }
+
+    fn places(&self, empty: u32, cpu: CpuMilli, memory: Bytes) -> u64 {
+        let gpus = u64::from(empty / self.gpus);
+        let cpu = cpu.0.checked_div(self.cpu.0).unwrap_or(gpus);
+        let memory = memory.0.checked_div(self.memory.0).unwrap_or(gpus);
+        gpus.min(cpu).min(memory)
+    }
+
+    /// Compute of one place.
+    fn milli(&self) -> u64 {
+        WHOLE_GPU.times(self.gpus.into()).0
+    }
+}
+
+/// What a member would take of a room.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken<'a> {
+    pub(super) demand: &'a Demand,
+    pub(super) hosts: &'a Hosts,
+    /// Of GPUs.
+    pub(super) compute: u64,
+    /// Empty GPUs that are no longer.
+    pub(super) broken: u32,
+}
+
+/// GPUs that can be given whole.
+pub(super) fn empty(room: &Room) -> u32 {
+    let empty = room.gpus.iter().filter(|gpu| gpu.empty);
+    u32::try_from(empty.count()).unwrap_or(u32::MAX)
+}
+
+fn is_within(hosts: &Hosts, others: &Hosts) -> bool {
+    let mut pairs = hosts.iter().zip(others);
+    pairs.all(|(host, other)| !host || *other)
+}
+
+/// Compute that so many members take, on the first device that does for them.
+fn compute(demand: &Demand, members: u64) -> u128 {
+    let each = demand.takes.iter().flatten().next();
+    let each = each.map_or(0, |take| u128::from(take.compute.0));
+    each * u128::from(demand.gpu_count()) * u128::from(members)
+}

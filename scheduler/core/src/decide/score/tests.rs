@@ -1,0 +1,92 @@
+//! The score on rooms so small that the answer is known.
+
+use super::*;
+use crate::packing::{GpuRoom, Gpus, NodePrices, Take};
+use dovetail_model::units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU};
+
+const GPU_MEMORY: Bytes = Bytes(1000);
+
+fn demand(cores: u64, gpus: Gpus, milli: u64) -> Demand {
+    let take = Take {
+        compute: GpuMilli(milli),
+        memory: Bytes(milli),
+    };
+    Demand {
+        cpu: CpuMilli(cores * 1000),
+        memory: Bytes(0),
+        tenant: 0,
+        gpus,
+        takes: vec![(gpus != Gpus::None).then_some(take)],
+        kinds: vec![true],
+    }
+}
+
+fn share(milli: u64) -> Demand {
+    demand(1, Gpus::Share, milli)
+}
+
+fn whole(count: u32) -> Demand {
+    demand(1, Gpus::Whole(count), 1000)
+}
+
+fn room(cores: u64, gpus: usize) -> Room {
+    let gpu = GpuRoom {
+        device: 0,
+        compute: WHOLE_GPU,
+        memory: GPU_MEMORY,
+        empty: true,
+        tenant: None,
+    };
+    Room {
+        kind: 0,
+        cpu: CpuMilli(cores * 1000),
+        memory: Bytes(0),
+        slices: 100,
+        gpus: vec![gpu; gpus],
+    }
+}
+
+fn scorer(mix: &[(Demand, u64)], prices: &Prices) -> Scorer {
+    Scorer::new(&Mix::of(mix.to_vec()), prices, &[room(64, 8)])
+}
+
+#[test]
+fn a_share_goes_where_the_rest_is_still_useful() {
+    let scorer = scorer(&[(share(600), 1), (share(400), 1)], &Prices::default());
+    let mut broken = room(64, 4);
+    broken.take(&share(600), &[2]);
+    assert_eq!(scorer.score(&broken, &share(400)).unwrap().gpus, 0b0100);
+    assert_eq!(scorer.score(&broken, &share(500)).unwrap().gpus, 0b0001);
+}
+
+#[test]
+fn a_place_that_breaks_what_a_price_pays_for_is_worse() {
+    let slices = (0..=1000).map(|free| if free < 600 { 0 } else { 500 });
+    let node = NodePrices {
+        slices: slices.collect(),
+        ..NodePrices::default()
+    };
+    let prices = Prices {
+        nodes: vec![node],
+        headroom_permille: 1000,
+    };
+    let scorer = scorer(&[(share(600), 1)], &prices);
+    let (whole_gpu, mut part) = (room(8, 1), room(8, 1));
+    part.take(&share(450), &[0]);
+    let value = |room: &Room| scorer.score(room, &share(450)).unwrap().value;
+    assert!(
+        value(&whole_gpu) < value(&part),
+        "the second only wastes waste"
+    );
+}
+
+#[test]
+fn what_does_not_fit_has_no_score() {
+    let scorer = scorer(&[(share(600), 1)], &Prices::default());
+    let mut closed = room(64, 8);
+    closed.slices = 0;
+    assert_eq!(scorer.score(&closed, &share(1)), None);
+    assert_eq!(scorer.score(&room(64, 3), &whole(4)), None);
+    assert_eq!(scorer.score(&room(0, 3), &whole(1)), None);
+    assert_eq!(scorer.score(&room(64, 3), &whole(2)).unwrap().gpus, 0b011);
+}
