@@ -15,6 +15,7 @@ mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use crate::packing::{Demand, Mix, Prices, Room};
 use kind::Kind;
@@ -22,6 +23,7 @@ use level::Levels;
 pub use look::Looked;
 pub use reserve::Hosts;
 use reserve::Reserve;
+use work::Work;
 
 /// How good a place is, and which GPUs of the node are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,9 +50,10 @@ impl Scorer {
     /// A scorer for this mix at these prices. `empties` are empty nodes, one of each kind,
     /// by kind.
     pub fn new(mix: &Mix, prices: &Prices, empties: &[Room]) -> Self {
+        let work = Work::of(mix);
         let kinds = (0..).zip(empties).map(|(number, empty)| {
             let priced = prices.nodes.get(empty.kind as usize);
-            Kind::new(number, empty, mix, priced)
+            Kind::new(number, empty, &work, priced)
         });
         Self {
             kinds: kinds.collect(),

@@ -1,10 +1,7 @@
 //! What the mix and the prices say about one kind of node.
 
-use super::{
-    state::Need,
-    table::{Table, Typical, WEIGHT_BITS},
-};
-use crate::packing::{Demand, Gpus, Mix, NodePrices, Room};
+use super::{table::Table, work::Work};
+use crate::packing::{Demand, NodePrices, Room};
 use dovetail_model::units::Bytes;
 
 /// No slice is worth more than so many whole GPUs that everybody can use: a program with a great
@@ -31,17 +28,16 @@ pub(super) struct Kind {
 }
 
 impl Kind {
-    pub(super) fn new(number: u32, empty: &Room, mix: &Mix, prices: Option<&NodePrices>) -> Self {
+    pub(super) fn new(number: u32, empty: &Room, work: &Work, prices: Option<&NodePrices>) -> Self {
         let mut groups: Vec<(u32, Bytes)> = Vec::new();
         for gpu in &empty.gpus {
             if groups.iter().all(|(device, _)| *device != gpu.device) {
                 groups.push((gpu.device, gpu.memory));
             }
         }
-        let tables = groups.iter().map(|(device, memory)| {
-            let typical = typical(mix, number, *device, *memory);
-            Table::new(&typical)
-        });
+        let tables = groups
+            .iter()
+            .map(|(device, memory)| Table::new(&work.on(number, *device, *memory)));
         let slice = |free: usize| {
             let price = prices.and_then(|prices| prices.slices.get(free));
             price.map_or(0, |price| i64::from(*price).min(SLICE_MAX))
@@ -49,8 +45,8 @@ impl Kind {
         Self {
             tables: tables.collect(),
             groups,
-            wanted: wanted(mix),
-            gpu_per_cpu: gpu_per_cpu(mix),
+            wanted: work.wanted,
+            gpu_per_cpu: work.gpu_per_cpu,
             slices: (0..PRICES).map(slice).collect(),
             core: prices.map_or(0, |prices| prices.core.into()),
             gib: prices.map_or(0, |prices| prices.gib.into()),
@@ -76,60 +72,5 @@ impl Kind {
         let fed = u128::from(cpu) * u128::from(gpu) / u128::from(per_cpu);
         let fed = i64::try_from(fed).unwrap_or(i64::MAX);
         compute.saturating_sub(fed).max(0)
-    }
-}
-
-/// GPU that work with GPUs asks for, and the CPU it asks for with it.
-fn gpu_per_cpu(mix: &Mix) -> (u64, u64) {
-    let (mut gpu, mut cpu) = (0_u64, 0_u64);
-    for (demand, weight) in &mix.classes {
-        let Some(take) = demand.takes.iter().flatten().next() else {
-            continue;
-        };
-        if demand.gpus == Gpus::None {
-            continue;
-        }
-        let each = take.compute.times(demand.gpu_count().into());
-        gpu = gpu.saturating_add(each.times(*weight).0);
-        cpu = cpu.saturating_add(demand.cpu.times(*weight).0);
-    }
-    // Work that asks for no CPU strands no GPU.
-    if cpu == 0 { (u64::MAX, 1) } else { (gpu, cpu) }
-}
-
-/// Weight of the typical classes that use GPUs, of all typical ones.
-fn wanted(mix: &Mix) -> i64 {
-    let weigh = weigher(mix);
-    let with_gpus = mix
-        .typical()
-        .iter()
-        .filter(|(demand, _)| demand.gpu_count() > 0);
-    with_gpus.map(|(_, weight)| weigh(*weight)).sum()
-}
-
-/// The typical classes that use GPUs of this device on this kind, weighed against all of them.
-fn typical(mix: &Mix, kind: u32, device: u32, memory: Bytes) -> Vec<Typical> {
-    let weigh = weigher(mix);
-    let usable = mix
-        .typical()
-        .iter()
-        .filter(|(demand, _)| demand.may_go_to(kind));
-    let seen = usable.filter_map(|(demand, weight)| {
-        Some(Typical {
-            cpu: demand.cpu.0,
-            need: Need::of(demand, device, memory)?,
-            weight: weigh(*weight),
-        })
-    });
-    seen.collect()
-}
-
-/// Makes weights that add up to `1 << WEIGHT_BITS`, work without GPUs included.
-fn weigher(mix: &Mix) -> impl Fn(u64) -> i64 {
-    let weights = mix.typical().iter().map(|(_, weight)| u128::from(*weight));
-    let total: u128 = weights.sum();
-    move |weight| {
-        let part = (u128::from(weight) << WEIGHT_BITS) / total.max(1);
-        i64::try_from(part).unwrap_or(i64::MAX)
     }
 }

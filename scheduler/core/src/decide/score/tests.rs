@@ -90,3 +90,48 @@ fn what_does_not_fit_has_no_score() {
     assert_eq!(scorer.score(&room(0, 3), &whole(1)), None);
     assert_eq!(scorer.score(&room(64, 3), &whole(2)).unwrap().gpus, 0b011);
 }
+
+/// A share of 200 where half of the cluster is bound to the second kind.
+#[test]
+fn flexible_work_pays_on_places_that_bound_work_needs_once_they_are_short() {
+    let on = |kinds: &[bool]| Demand {
+        kinds: kinds.to_vec(),
+        ..share(200)
+    };
+    let (bound, free) = (on(&[false, true]), on(&[true, true]));
+    let other = |kind| Room {
+        kind,
+        ..room(64, 8)
+    };
+    let mix = Mix::of([(bound.clone(), 1), (free.clone(), 1)]);
+    let mut scorer = Scorer::new(&mix, &Prices::default(), &[other(0), other(1)]);
+    let value = |scorer: &Scorer, demand: &Demand| scorer.score(&other(1), demand).unwrap().value;
+    let before = [&bound, &free].map(|demand| value(&scorer, demand));
+    assert_eq!(
+        scorer.refresh(&[other(1), other(1), other(0)]),
+        [false, false]
+    );
+    // Half of what is free will be asked for, and the bound places are a third.
+    assert_eq!(
+        scorer.refresh(&[other(0), other(0), other(1)]),
+        [false, true]
+    );
+    let after = [&bound, &free].map(|demand| value(&scorer, demand));
+    assert_eq!(after, [before[0], before[1] - 200]);
+}
+
+#[test]
+fn the_last_nodes_for_eight_gpus_are_kept_from_shares_but_not_from_eight_gpu_work() {
+    let mix = Mix::of([(share(500), 1), (whole(8), 1)]);
+    let mut scorer = Scorer::new(&mix, &Prices::default(), &[room(64, 8)]);
+    let mut broken = room(64, 8);
+    broken.take(&share(500), &[0]);
+    let value =
+        |scorer: &Scorer, room: &Room, demand: &Demand| scorer.score(room, demand).unwrap().value;
+    let before = [share(500), whole(8)].map(|demand| value(&scorer, &room(64, 8), &demand));
+    scorer.refresh(&[room(64, 8), broken.clone()]);
+    let after = [share(500), whole(8)].map(|demand| value(&scorer, &room(64, 8), &demand));
+    assert_eq!(after, [before[0] - 8000, before[1]]);
+    let unbroken = before[0] - 8000;
+    assert!(value(&scorer, &broken, &share(500)) > unbroken);
+}
