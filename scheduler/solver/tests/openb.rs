@@ -98,7 +98,7 @@ fn ceilings_are_what_the_study_found() {
         let Some(trace) = trace::read(name) else {
             return;
         };
-        for bound in trace.bounds(name) {
+        for bound in bounds(&trace, name) {
             let arrived = trace.arrived(name, bound.seed, bound.arrived_thousandths);
             let milli = |class: usize| trace.milli(class);
             let worth = |(class, count): (usize, u64)| {
@@ -119,4 +119,25 @@ fn ceilings_are_what_the_study_found() {
             assert!(over <= 20, "{name} {}: {found}", bound.seed);
         }
     }
+}
+
+/// A bound of the study, in thousandths of a percent of the cluster's GPUs.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    seed: u64,
+    arrived_thousandths: u64,
+    allocated_thousandths: u64,
+}
+
+/// What the study says of a trace.
+fn bounds(trace: &Trace, name: &str) -> Vec<Bound> {
+    let thousandths = |text: &str| text.replace('.', "").parse().unwrap();
+    let table = trace::rows(&trace.folder.join("lp_bounds.csv"));
+    let own = table.iter().filter(|row| row["workload"] == name);
+    own.map(|row| Bound {
+        seed: row["seed"].parse().unwrap(),
+        arrived_thousandths: thousandths(&row["arrived_pct"]),
+        allocated_thousandths: thousandths(&row["lp_alloc_pct"]),
+    })
+    .collect()
 }

@@ -12,7 +12,7 @@ const ROUNDS_MAX: u32 = 60;
 const GAIN_MIN: f64 = 1e-4;
 
 /// Prices are integers in knapsacks: this much is one.
-pub(crate) const ONE: f64 = (1_u64 << 24) as f64;
+pub(crate) const ONE: f64 = 16_777_216.0;
 
 /// The program of an aggregate.
 #[derive(Debug)]

@@ -80,7 +80,7 @@ pub(crate) fn read(name: &str) -> Option<Trace> {
 }
 
 type Shape = (u64, u64, u64, String);
-type Row = BTreeMap<String, String>;
+pub(crate) type Row = BTreeMap<String, String>;
 
 fn shapes(rows: &[Row]) -> BTreeMap<Shape, u64> {
     let mut shapes = BTreeMap::new();
@@ -128,7 +128,8 @@ fn demand(row: &Row, models: &[&String], kinds: &[usize]) -> Demand {
     }
 }
 
-fn rows(path: &PathBuf) -> Vec<Row> {
+/// Rows of a table by their header.
+pub(crate) fn rows(path: &PathBuf) -> Vec<Row> {
     let text = fs::read_to_string(path).unwrap();
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap().split(',').collect();
@@ -193,27 +194,6 @@ impl Trace {
         }
         counts.into_iter().collect()
     }
-
-    /// What the study says of this trace.
-    pub(crate) fn bounds(&self, name: &str) -> Vec<Bound> {
-        let thousandths = |text: &str| text.replace('.', "").parse().unwrap();
-        let table = rows(&self.folder.join("lp_bounds.csv"));
-        let own = table.iter().filter(|row| row["workload"] == name);
-        own.map(|row| Bound {
-            seed: row["seed"].parse().unwrap(),
-            arrived_thousandths: thousandths(&row["arrived_pct"]),
-            allocated_thousandths: thousandths(&row["lp_alloc_pct"]),
-        })
-        .collect()
-    }
 }
 
 const FIRST_SEED: u64 = 42;
-
-/// A bound of the study, in thousandths of a percent of the cluster's GPUs.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bound {
-    pub(crate) seed: u64,
-    pub(crate) arrived_thousandths: u64,
-    pub(crate) allocated_thousandths: u64,
-}
