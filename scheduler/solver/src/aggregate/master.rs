@@ -5,7 +5,7 @@ use super::{Aggregate, Pool, Uses, Way, knapsack};
 use crate::lp::{Answer, Lp, Method, Row};
 use std::collections::BTreeSet;
 
-/// Rounds of column generation at most: twice what the slowest trace takes.
+/// Rounds of column generation at most: the traces take three, and twenty if nothing is seeded.
 const ROUNDS_MAX: u32 = 60;
 
 /// Part of what a GPU is worth by which a pattern must be worth more to come in.
