@@ -94,3 +94,6 @@ fn thousandths(price: f64) -> u32 {
 fn whole(amount: f64) -> u64 {
     amount.round().clamp(0.0, 1e18) as u64
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,14 @@ use super::{Aggregate, Pool, Uses, Way, knapsack};
 use crate::lp::{Answer, Lp, Method, Row};
 use std::collections::BTreeSet;
 
-/// Rounds of column generation at most: twice what the slowest trace takes.
+/// Rounds of column generation at most: the traces take three, and twenty if nothing is seeded.
 const ROUNDS_MAX: u32 = 60;
 
 /// Part of what a GPU is worth by which a pattern must be worth more to come in.
 const GAIN_MIN: f64 = 1e-4;
 
 /// Prices are integers in knapsacks: this much is one.
-pub(crate) const ONE: f64 = (1_u64 << 24) as f64;
+pub(crate) const ONE: f64 = 16_777_216.0;
 
 /// The program of an aggregate.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::{
 use dovetail_core::packing::{Demand, Gpus, Prices};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rounds of column generation at most: five times what the hardest trace takes.
+/// Rounds of column generation at most: half more than the traces take, a millisecond each.
 const ROUNDS_MAX: u64 = 60;
 
 /// Part of a GPU by which a pattern must be worth more than one to come in.

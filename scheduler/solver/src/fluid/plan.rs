@@ -10,7 +10,7 @@ use crate::{
 };
 use dovetail_core::packing::{Demand, Prices};
 
-const GIB: f64 = (1_u64 << 30) as f64;
+const GIB: f64 = 1_073_741_824.0;
 
 /// The answers of the two programs over pools.
 #[derive(Debug)]
@@ -143,7 +143,11 @@ impl<'a> Plan<'a> {
             .iter()
             .zip(&prices.bins)
             .filter(|(bin, _)| bin.empty);
-        let gpu = empty.map(|(_, price)| *price).fold(0.0, f64::max);
+        // Where none is empty one would be worth what they are worth on the average.
+        let gpu = empty
+            .map(|(_, price)| *price)
+            .reduce(f64::max)
+            .unwrap_or(1.0);
         let worth = |count: u32| {
             let gangs = pool.gangs.iter().zip(&prices.gangs);
             let gangs = gangs.map(|(gang, price)| f64::from(count / gang.gpus) * price);
