@@ -14,6 +14,7 @@ mod highs;
 mod model;
 pub mod process;
 mod read;
+pub mod repair;
 mod tiers;
 pub mod verify;
 mod worth;

@@ -92,10 +92,14 @@ impl Repair {
     }
 }
 
+/// A move interrupts somebody, however small: it counts as so much compute on top of what moves.
+const INTERRUPTION_MILLI: u64 = 1000;
+
 impl Resident {
     /// What moving costs somebody with so much GPU compute: it times the declared cost of a
-    /// restart. Work without a GPU counts as a thousandth of one, for no move is free.
+    /// restart.
     pub fn cost_of_move(compute_milli: u64, restart_cost: u64) -> u64 {
-        compute_milli.max(1).saturating_mul(restart_cost)
+        let disturbed = compute_milli.saturating_add(INTERRUPTION_MILLI);
+        disturbed.saturating_mul(restart_cost)
     }
 }

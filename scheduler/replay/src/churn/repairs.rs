@@ -17,7 +17,9 @@ use dovetail_core::{
 };
 
 /// Moves that may be saved up for a bad time.
-const SAVED_MOVES_MAX: u64 = 64;
+const SAVED_MOVES_MAX: u64 = 240;
+/// Moves that are kept for whoever needs several GPUs: small work finds a place again by itself.
+const KEPT_MOVES: u64 = SAVED_MOVES_MAX / 2;
 /// What one move is worth as a unit of account.
 const PARTS: u64 = 10_000;
 
@@ -90,9 +92,18 @@ impl Repairs {
         self.saved_parts = saved.min(SAVED_MOVES_MAX * PARTS);
     }
 
-    fn allowed(&self) -> u32 {
-        let saved = u32::try_from(self.saved_parts / PARTS).unwrap_or(STEPS_MAX);
-        saved.min(STEPS_MAX)
+    /// Moves allowed for a pod: two for each GPU, one for a share. More would disturb more than it
+    /// places.
+    fn allowed(&self, demand: &Demand) -> u32 {
+        let kept = if demand.gpus > 1 { 0 } else { KEPT_MOVES };
+        let saved = (self.saved_parts / PARTS).saturating_sub(kept);
+        let saved = u32::try_from(saved).unwrap_or(STEPS_MAX);
+        let worth = if demand.is_share() {
+            1
+        } else {
+            2 * u32::from(demand.gpus.max(1))
+        };
+        saved.min(worth).min(STEPS_MAX)
     }
 
     /// Moves others so that one of this class fits, if that is possible and allowed.
@@ -102,17 +113,18 @@ impl Repairs {
         class: usize,
         measuring: bool,
     ) -> Result<Option<Found>, TakeError> {
-        if self.allowed() == 0 {
+        let steps_max = self.allowed(&ground.classes[class]);
+        if steps_max == 0 {
             return Ok(None);
         }
         self.asked += 1;
         let before_us = usage::thread_cpu_us();
-        let problem = self.problem(ground, class);
+        let problem = self.problem(ground, class, steps_max);
         let (answer, _) = search(&problem, ground);
         self.cpu_us
             .push(usage::thread_cpu_us().saturating_sub(before_us));
         let Some(answer) = answer else {
-            let missed = naive::fits_after_moves(ground, class, self.allowed());
+            let missed = naive::fits_after_moves(ground, class, steps_max);
             self.missed += u64::from(missed && measuring);
             return Ok(None);
         };
@@ -121,7 +133,7 @@ impl Repairs {
         self.carry_out(ground, &problem, &answer).map(Some)
     }
 
-    fn problem(&self, ground: &Ground<'_>, blocked: usize) -> Repair {
+    fn problem(&self, ground: &Ground<'_>, blocked: usize, steps_max: u32) -> Repair {
         let resident = |(key, live): (usize, &super::population::Live)| Resident {
             key: key as u64,
             class: live.class,
@@ -140,7 +152,7 @@ impl Repairs {
             blocked,
             members: 1,
             priority: 0,
-            steps_max: self.allowed(),
+            steps_max,
             seed: 0,
         }
     }

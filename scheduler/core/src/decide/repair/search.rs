@@ -7,13 +7,19 @@ use super::{
     vacate::{Vacating, size, vacate},
 };
 use crate::problem::repair::{Repair, Repaired};
+use std::collections::BTreeMap;
 
 /// Nodes looked at for one member of the blocked, those first whose residents cost least.
 const CANDIDATES_MAX: usize = 40;
 /// Nodes looked at for a resident that finds no place itself, so that smaller ones make way for it.
 const CANDIDATES_BELOW_MAX: usize = 6;
-/// So often may somebody make way for somebody who makes way.
+/// So often may somebody make way for somebody who makes way, if there are enough steps.
 const DEPTH_MAX: u32 = 2;
+/// With fewer steps nobody makes way for those who make way.
+const DEEP_STEPS_MIN: usize = 4;
+/// After so many failures to seat a class by moving others, no more is tried for that class: nodes
+/// that are cheap to vacate differ little in what they leave to the rest.
+const FAILURES_MAX: u32 = 3;
 /// Most places asked for in one search: at a few microseconds each, some ten milliseconds.
 const SEATS_MAX: u64 = 3000;
 
@@ -33,6 +39,7 @@ pub fn search(repair: &Repair, placer: &mut dyn Placer) -> (Option<Repaired>, Ef
         board: Board::new(repair, placer),
         effort: Effort::default(),
         ceiling: u64::MAX,
+        failures: BTreeMap::new(),
     };
     let mut seated = true;
     for _ in 0..repair.members {
@@ -48,6 +55,8 @@ struct Search<'a> {
     effort: Effort,
     /// What is known to be possible: whatever costs as much is not looked at.
     ceiling: u64,
+    /// By class and depth: how often nobody could make way for it.
+    failures: BTreeMap<(usize, u32), u32>,
 }
 
 /// Who looks for a place.
@@ -66,11 +75,13 @@ impl Search<'_> {
         }
         let mark = self.board.mark();
         let mut best = None;
+        let deep = self.board.repair.steps_limit() >= DEEP_STEPS_MIN;
+        let depth = if deep { DEPTH_MAX } else { 1 };
         for way in self.ways(Seeker::Blocked, CANDIDATES_MAX) {
             if self.board.cost().saturating_add(way.cost) >= self.ceiling {
                 break;
             }
-            if self.follow(Seeker::Blocked, &way, DEPTH_MAX) && self.board.answer().is_some() {
+            if self.follow(Seeker::Blocked, &way, depth) && self.board.answer().is_some() {
                 self.ceiling = self.board.cost();
                 best = Some(self.board.since(mark));
             }
@@ -111,7 +122,9 @@ impl Search<'_> {
         if self.directly(seeker) {
             return true;
         }
-        if depth == 0 {
+        let key = (self.board.class_of(resident), depth);
+        let failures = self.failures.get(&key).copied().unwrap_or(0);
+        if depth == 0 || failures >= FAILURES_MAX {
             return false;
         }
         let mark = self.board.mark();
@@ -124,6 +137,7 @@ impl Search<'_> {
             }
             self.board.back_to(mark);
         }
+        self.failures.insert(key, failures + 1);
         false
     }
 

@@ -15,6 +15,10 @@ pub(super) struct Vacating {
 /// Whom to move off a node for this demand; nothing if the node cannot take it then either, or
 /// nobody has to go. Only what is smaller goes: it has the better chance to find a place.
 pub(super) fn vacate(board: &Board<'_>, node: usize, demand: &Demand) -> Option<Vacating> {
+    // Most nodes are told apart here, without looking at who is there.
+    if !board.repair.bare[node].fits(demand) {
+        return None;
+    }
     let movable: Vec<(usize, u64)> = board
         .movable(node)
         .filter(|(resident, _)| size(board.demand_of(*resident)) < size(demand))
