@@ -54,6 +54,12 @@ pub fn solve(repair: &Repair, stop: Stop) -> Answer {
     Answer { proof, ..second }
 }
 
+/// The rows of a problem's exact model, for people; None if there is none.
+pub fn explain(repair: &Repair) -> Option<String> {
+    let model = Model::of(repair, Newcomers::AfterAll)?;
+    Some(model.rows.iter().map(ToString::to_string).collect())
+}
+
 /// An answer, and whether there was one whose steps wait for each other.
 fn one(repair: &Repair, stop: Stop, newcomers: Newcomers) -> (Answer, bool) {
     let mut answer = Answer {

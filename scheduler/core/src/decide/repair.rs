@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! Repair -> search (nodes that are cheapest to vacate, residents placed anew by the online score)
-//!        -> if it found nothing, or something dear: select (8 to 32 rooms) -> the exact model
 //!        -> verify, whoever answered
 //! ```
 //!
@@ -15,6 +14,9 @@ mod search;
 mod tightest;
 mod vacate;
 mod verify;
+
+#[cfg(test)]
+mod tests;
 
 pub use order::ordered;
 pub use search::{Effort, search};

@@ -56,7 +56,9 @@ pub(super) fn minimise(model: &Model, stop: Stop, seed: u32) -> (Option<Values>,
                 SolutionStatus::Optimal | SolutionStatus::GapLimit => Proof::Proven,
                 SolutionStatus::TimeLimit => Proof::Limited,
             };
-            let values = columns.iter().map(|(c, v)| (*c, rounded(solution.value(*v))));
+            let values = columns
+                .iter()
+                .map(|(c, v)| (*c, rounded(solution.value(*v))));
             (Some(values.collect()), proof)
         }
         Err(ResolutionError::Infeasible) => (None, Proof::Proven),

@@ -11,7 +11,10 @@ use dovetail_core::{
         repair::{INTEGERS_MAX, ROOMS_MAX, Repair},
     },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// What a column means. Newcomers are numbered like the groups; the blocked come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +33,19 @@ pub(super) struct Row {
     pub(super) terms: Vec<(Column, f64)>,
     pub(super) exactly: bool,
     pub(super) right: f64,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.exactly { "=" } else { "<=" };
+        let Self {
+            label,
+            terms,
+            right,
+            ..
+        } = self;
+        writeln!(f, "{label}: {terms:?} {sign} {right}")
+    }
 }
 
 /// When newcomers need their room.
@@ -126,7 +142,8 @@ impl Model {
         let count = number(party.residents.len());
         let (stay, stop) = (Column::Stay(index), Column::Stop(index));
         let fixed = group.move_cost.is_none() && group.stop_cost.is_none();
-        self.columns.insert(stay, (if fixed { count } else { 0.0 }, count));
+        self.columns
+            .insert(stay, (if fixed { count } else { 0.0 }, count));
         let moving = group.move_cost.map_or(0.0, float);
         self.cost.push((stay, -moving));
         if let Some(cost) = group.stop_cost {
@@ -137,7 +154,10 @@ impl Model {
 
     /// What a comer takes.
     pub(super) fn demand<'a>(&self, repair: &'a Repair, comer: usize) -> &'a Demand {
-        let class = self.groups.get(comer).map_or(repair.blocked, |group| group.class);
+        let class = self
+            .groups
+            .get(comer)
+            .map_or(repair.blocked, |group| group.class);
         &repair.classes[class]
     }
 
@@ -168,7 +188,12 @@ impl Model {
                 self.comers_on(comer, node, room, demand, right);
             }
         }
-        self.row(format!("everybody of {comer} is somewhere"), all, true, right);
+        self.row(
+            format!("everybody of {comer} is somewhere"),
+            all,
+            true,
+            right,
+        );
     }
 
     fn comers_on(&mut self, comer: usize, node: usize, room: &Room, demand: &Demand, most: f64) {
@@ -200,7 +225,9 @@ impl Model {
         let label = |what: &str| format!("{what} of node {node}, {when:?}");
         let host: [(&str, f64, fn(&Demand) -> f64); 3] = [
             ("CPU", cores(room.cpu.0), |demand| cores(demand.cpu.0)),
-            ("memory", mebibytes(room.memory.0), |demand| mebibytes(demand.memory.0)),
+            ("memory", mebibytes(room.memory.0), |demand| {
+                mebibytes(demand.memory.0)
+            }),
             ("slices", f64::from(room.slices), |_| 1.0),
         ];
         for (what, right, amount) in host {
@@ -212,11 +239,22 @@ impl Model {
             let on = |comer| Column::On(comer, node, gpu);
             let take = |demand: &Demand| demand.take_of(free.device);
             let compute = |demand: &Demand| take(demand).map_or(0.0, |take| cores(take.compute.0));
-            let memory = |demand: &Demand| take(demand).map_or(0.0, |take| mebibytes(take.memory.0));
+            let memory =
+                |demand: &Demand| take(demand).map_or(0.0, |take| mebibytes(take.memory.0));
             let (terms, used) = self.there(repair, node, Some(gpu), when, &on, &compute);
-            self.row(label(&format!("compute of GPU {gpu}")), terms, false, cores(free.compute.0) - used);
+            self.row(
+                label(&format!("compute of GPU {gpu}")),
+                terms,
+                false,
+                cores(free.compute.0) - used,
+            );
             let (terms, used) = self.there(repair, node, Some(gpu), when, &on, &memory);
-            self.row(label(&format!("memory of GPU {gpu}")), terms, false, mebibytes(free.memory.0) - used);
+            self.row(
+                label(&format!("memory of GPU {gpu}")),
+                terms,
+                false,
+                mebibytes(free.memory.0) - used,
+            );
         }
     }
 
@@ -259,7 +297,11 @@ impl Model {
         for (index, party) in self.parties.iter().enumerate() {
             if party.at.node == node && party.at.gpus.contains(&gpu) {
                 let demand = self.demand(repair, party.group);
-                sharers.push((Column::Stay(index), demand.tenant, number(party.residents.len())));
+                sharers.push((
+                    Column::Stay(index),
+                    demand.tenant,
+                    number(party.residents.len()),
+                ));
             }
         }
         for comer in 0..=self.groups.len() {
@@ -282,7 +324,12 @@ impl Model {
             let terms = vec![(column, 1.0), (Column::Tenant(node, gpu, tenant), -most)];
             self.row(format!("{column:?} needs its tenant"), terms, false, 0.0);
         }
-        self.row(format!("tenants of GPU {gpu} of node {node}"), owners, false, 1.0);
+        self.row(
+            format!("tenants of GPU {gpu} of node {node}"),
+            owners,
+            false,
+            1.0,
+        );
     }
 
     fn row(&mut self, label: String, terms: Vec<(Column, f64)>, exactly: bool, right: f64) {
@@ -296,17 +343,26 @@ impl Model {
 }
 
 /// Thousandths as whole units, so that the numbers of a model are of one size.
-#[allow(clippy::cast_precision_loss, reason = "an answer is verified in integers")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "an answer is verified in integers"
+)]
 fn cores(milli: u64) -> f64 {
     milli as f64 / 1000.0
 }
 
-#[allow(clippy::cast_precision_loss, reason = "an answer is verified in integers")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "an answer is verified in integers"
+)]
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "an answer is verified in integers")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "an answer is verified in integers"
+)]
 fn float(cost: u64) -> f64 {
     cost as f64
 }

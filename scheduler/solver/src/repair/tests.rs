@@ -66,7 +66,10 @@ fn repair(rooms: &[(usize, u64)], classes: Vec<Demand>, specs: &[Spec], steps_ma
         };
         let gpus: Vec<usize> = match demand.gpus {
             Gpus::None => Vec::new(),
-            _ => full[node].fitting(demand).take(demand.gpu_count() as usize).collect(),
+            _ => full[node]
+                .fitting(demand)
+                .take(demand.gpu_count() as usize)
+                .collect(),
         };
         full[node].take(demand, &gpus);
         residents.push(Resident {
@@ -97,7 +100,9 @@ fn places(repair: &Repair, class: usize) -> Vec<Slot> {
     for (node, room) in repair.bare.iter().enumerate() {
         for set in 0..1_u32 << room.gpus.len() {
             if set.count_ones() == count {
-                let gpus = (0..room.gpus.len()).filter(|gpu| set >> gpu & 1 == 1).collect();
+                let gpus = (0..room.gpus.len())
+                    .filter(|gpu| set >> gpu & 1 == 1)
+                    .collect();
                 places.push(Slot { node, gpus });
             }
         }
@@ -160,11 +165,21 @@ fn room_for(repair: &Repair, steps: &[Step], step: &Step) -> bool {
 #[test]
 fn the_cheapest_residents_move_and_the_pinned_one_never() {
     let classes = vec![demand(2000, 1, 0), demand(400, 1, 0), demand(300, 1, 0)];
-    let specs = [(1, Some(9), None, 0), (2, None, None, 0), (1, Some(7), None, 0)];
+    let specs = [
+        (1, Some(9), None, 0),
+        (2, None, None, 0),
+        (1, Some(7), None, 0),
+    ];
     let mut repair = repair(&[(2, 9), (2, 9)], classes, &specs, 4);
     // The pinned one is on node 1, alone; the others are on node 0, one on each GPU.
-    repair.residents[1].at = Slot { node: 1, gpus: vec![0] };
-    repair.residents[2].at = Slot { node: 0, gpus: vec![1] };
+    repair.residents[1].at = Slot {
+        node: 1,
+        gpus: vec![0],
+    };
+    repair.residents[2].at = Slot {
+        node: 0,
+        gpus: vec![1],
+    };
     let answer = solve(&repair, STOP);
     let repaired = answer.repaired.unwrap();
     assert_eq!((answer.proof, repaired.cost), (Proof::Proven, 16));
@@ -175,11 +190,24 @@ fn the_cheapest_residents_move_and_the_pinned_one_never() {
 #[test]
 fn victims_are_of_lower_priority_and_the_least_weighted_ones() {
     let classes = vec![demand(1000, 1, 0), demand(1000, 2, 0)];
-    let specs = [(1, None, Some(5), 0), (1, None, Some(2), 1), (1, None, Some(4), 0)];
+    let specs = [
+        (1, None, Some(5), 0),
+        (1, None, Some(2), 1),
+        (1, None, Some(4), 0),
+    ];
     let repair = repair(&[(1, 9), (1, 9), (1, 9)], classes, &specs, 4);
     let answer = solve(&repair, STOP).repaired.unwrap();
-    assert_eq!(answer.cost, 4, "the one that costs 2 is as important as the blocked");
-    assert_eq!(answer.steps, [Step { resident: 2, to: None }]);
+    assert_eq!(
+        answer.cost, 4,
+        "the one that costs 2 is as important as the blocked"
+    );
+    assert_eq!(
+        answer.steps,
+        [Step {
+            resident: 2,
+            to: None
+        }]
+    );
 }
 
 #[test]
@@ -193,7 +221,12 @@ fn two_tenants_never_share_a_gpu_after_a_repair() {
 
 fn any_spec() -> impl Strategy<Value = Spec> {
     let cost = || prop::option::weighted(0.8, 1..20_u64);
-    (1..4_usize, cost(), prop::option::weighted(0.2, 1..30_u64), 0..2)
+    (
+        1..4_usize,
+        cost(),
+        prop::option::weighted(0.2, 1..30_u64),
+        0..2,
+    )
 }
 
 proptest! {

@@ -28,6 +28,11 @@ impl<'a> Tightest<'a> {
         }
         placer
     }
+
+    /// The rooms as they are now.
+    pub fn rooms(&self) -> &[Room] {
+        &self.rooms
+    }
 }
 
 impl Placer for Tightest<'_> {
