@@ -1,13 +1,15 @@
 //! Deciding: which workload goes where, on a view of the cluster, changing nothing durable.
 //!
 //! `rule` says what fits and why not, `score` which fit is best, `board` keeps the scores, `pack`
-//! places one workload, `round` a whole queue, and `hold` what the solver should look at again.
+//! places one workload, `round` a whole queue, `hold` what the solver should look at again, and
+//! `repair` what little work has to move so that something large fits.
 
 mod answer;
 pub mod board;
 mod hold;
 pub mod instances;
 mod pack;
+pub mod repair;
 mod round;
 pub(crate) mod rule;
 pub mod score;

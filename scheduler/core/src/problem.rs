@@ -2,6 +2,7 @@
 
 pub mod exact;
 pub mod fluid;
+pub mod repair;
 pub mod window;
 
 use dovetail_model::id::Revision;

@@ -15,6 +15,7 @@ pub mod exact;
 pub mod fluid;
 pub mod lp;
 pub mod process;
+pub mod repair;
 pub mod window;
 
 use dovetail_core::{

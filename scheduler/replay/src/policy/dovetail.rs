@@ -17,8 +17,8 @@ use dovetail_core::{
 };
 use dovetail_model::{
     gpu::{GpuHealth, GpuModel, ModelPattern},
-    grant::Placement,
-    id::{GpuUuid, Name, Tenant, WorkloadId},
+    grant::{GpuGrant, Placement},
+    id::{GpuUuid, Name, SliceId, Tenant, WorkloadId},
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
     units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
     workload::WorkloadSpec,
@@ -32,6 +32,14 @@ const GPU_MEMORY: Bytes = Bytes(1000 << 20);
 #[derive(Debug)]
 pub struct Dovetail {
     board: Board,
+    /// The nodes when they are empty, by index in the board's view.
+    empty: Vec<NodeView>,
+    /// What is on each of them.
+    on: Vec<Vec<Placement>>,
+    /// By node of the replayed cluster: index in the board's view.
+    index: Vec<usize>,
+    /// The newest decision: its room is taken already.
+    decided: Option<Decision>,
     tenant: Tenant,
     specs: Vec<WorkloadSpec>,
     workload: WorkloadId,
@@ -43,8 +51,15 @@ impl Dovetail {
         let nodes = (0..).zip(&trace.nodes);
         let view = ClusterView::of(nodes.map(|(rank, row)| node(trace, rank, row)));
         let specs = trace.classes.iter().map(|demand| spec(trace, demand));
+        let index = (0..trace.nodes.len())
+            .map(|rank| view.index_of(&name(&format!("node-{rank}"))))
+            .map(|index| index.expect("every node is in the view"));
         let mut policy = Self {
+            index: index.collect(),
+            empty: view.nodes.clone(),
+            on: vec![Vec::new(); view.nodes.len()],
             board: Board::of(view, Rules::default()),
+            decided: None,
             tenant: Tenant("replay".to_owned()),
             specs: specs.collect(),
             workload: WorkloadId(0),
@@ -78,12 +93,35 @@ impl Policy for Dovetail {
         self.workload.0 += 1;
         let ask = ask(self.workload, &self.tenant, &self.specs[class]);
         let placements = decide::place(&mut self.board, &ask)?;
-        self.decision(placements.first()?)
+        self.decided = self.decision(placements.first()?);
+        self.decided
     }
 
     /// Scores follow after the decision, as in the product.
-    fn placed(&mut self, _: &Cluster, _: usize, _: Decision) {
+    fn placed(&mut self, _: &Cluster, class: usize, decision: Decision) {
+        let placement = self.placement(class, decision);
+        if self.decided.take() != Some(decision) {
+            let taken = self.board.take(&placement, &self.tenant);
+            debug_assert!(taken, "the board has all nodes of the trace");
+        }
+        self.on[self.index[decision.node]].push(placement);
         self.board.catch_up();
+    }
+
+    fn removed(&mut self, _: &Cluster, class: usize, decision: Decision) {
+        let index = self.index[decision.node];
+        let gone = self.placement(class, decision);
+        let same = |one: &Placement| {
+            (one.cpu, one.memory, &one.gpus) == (gone.cpu, gone.memory, &gone.gpus)
+        };
+        if let Some(at) = self.on[index].iter().position(same) {
+            self.on[index].remove(at);
+        }
+        let mut node = self.empty[index].clone();
+        for placement in &self.on[index] {
+            node.take(placement, &self.tenant);
+        }
+        self.board.put(node);
     }
 }
 
@@ -96,6 +134,38 @@ impl Dovetail {
             node: usize::try_from(view.tie).ok()?,
             gpus: GpuSet(gpus.fold(0, |set, bit: u16| set | bit)),
         })
+    }
+
+    /// A pod of this class there; equal pods are told apart by nothing.
+    fn placement(&self, class: usize, decision: Decision) -> Placement {
+        let empty = &self.empty[self.index[decision.node]];
+        let resources = &self.specs[class].resources;
+        let amount = resources.gpu.as_ref().map(|request| request.amount);
+        let taken = empty.gpus.iter().enumerate();
+        let taken = taken.filter(|(index, _)| decision.gpus.0 >> index & 1 == 1);
+        let grant = |(_, gpu): (usize, &GpuView)| {
+            let (compute, memory) = match amount {
+                Some(GpuAmount::Share(share)) => share.on(gpu.memory_total),
+                Some(GpuAmount::Whole { .. }) | None => (WHOLE_GPU, gpu.memory_total),
+            };
+            GpuGrant {
+                uuid: gpu.uuid.clone(),
+                index: gpu.index,
+                compute,
+                memory,
+            }
+        };
+        Placement {
+            slice: SliceId {
+                workload: WorkloadId(0),
+                attempt: 1,
+                member: 0,
+            },
+            node: empty.name.clone(),
+            cpu: resources.cpu,
+            memory: resources.memory,
+            gpus: taken.map(grant).collect(),
+        }
     }
 }
 
