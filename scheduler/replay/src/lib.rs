@@ -14,6 +14,8 @@ pub mod cluster;
 pub mod curve;
 pub mod decimal;
 pub mod demand;
+mod fragmentation;
+pub mod observe;
 pub mod policy;
 pub mod replay;
 pub mod report;
@@ -24,4 +26,4 @@ pub mod usage;
 
 pub use args::ReplayArgs;
 pub use report::Report;
-pub use run::{RunError, run};
+pub use run::{Detail, Replayed, RunError, run};

@@ -1,0 +1,93 @@
+//! Looks on while a policy decides, and keeps what the pictures of a report show.
+
+use crate::{
+    cluster::{Cluster, Decision},
+    curve::Curve,
+    decimal::Decimal,
+    fragmentation::Fragmentation,
+    policy::Policy,
+    trace::Trace,
+    usage,
+};
+use std::collections::BTreeMap;
+
+/// What the pictures of one run show.
+#[derive(Debug, Clone, Default)]
+pub struct Picture {
+    /// Part of the free GPU that typical pods cannot use, in percent, by arrived percent.
+    pub fragmentation: BTreeMap<u64, Decimal>,
+    /// Pods that are placed at the end: class, and where.
+    pub placed: Vec<(usize, Decision)>,
+    /// How long each decision took, in nanoseconds, shortest first.
+    pub decisions_ns: Vec<u64>,
+}
+
+/// A policy that is looked at.
+pub(crate) struct Observer<'a> {
+    inner: Box<dyn Policy>,
+    trace: &'a Trace,
+    scale: Curve,
+    arrived_milli: u64,
+    sampled: Option<u64>,
+    fragmentation: Fragmentation,
+    placed: Vec<(usize, Decision)>,
+    own_cpu_us: u64,
+}
+
+impl<'a> Observer<'a> {
+    pub(crate) fn new(inner: Box<dyn Policy>, trace: &'a Trace) -> Self {
+        Self {
+            inner,
+            trace,
+            scale: Curve::new(trace.cluster().capacity_milli()),
+            arrived_milli: 0,
+            sampled: None,
+            fragmentation: Fragmentation::new(trace),
+            placed: Vec::new(),
+            own_cpu_us: 0,
+        }
+    }
+
+    /// CPU that looking on took, in microseconds: it is no cost of the policy.
+    pub(crate) fn own_cpu_us(&self) -> u64 {
+        self.own_cpu_us
+    }
+
+    /// The pictures but for the times, which the replay takes.
+    pub(crate) fn finish(mut self, cluster: &Cluster) -> Picture {
+        self.fragmentation.sample(self.arrived_percent(), cluster);
+        Picture {
+            fragmentation: self.fragmentation.into_points(),
+            placed: self.placed,
+            decisions_ns: Vec::new(),
+        }
+    }
+
+    fn arrived_percent(&self) -> u64 {
+        self.scale.percent(self.arrived_milli).units / 100
+    }
+
+    fn sample(&mut self, cluster: &Cluster) {
+        let before = usage::thread_cpu_us();
+        let percent = self.arrived_percent();
+        self.fragmentation.sample(percent, cluster);
+        self.sampled = Some(percent);
+        self.own_cpu_us += usage::thread_cpu_us().saturating_sub(before);
+    }
+}
+
+impl Policy for Observer<'_> {
+    /// As little as possible is done here: the time of a decision is taken around it.
+    fn decide(&mut self, cluster: &Cluster, class: usize) -> Option<Decision> {
+        self.arrived_milli += self.trace.classes[class].total_milli();
+        self.inner.decide(cluster, class)
+    }
+
+    fn placed(&mut self, cluster: &Cluster, class: usize, decision: Decision) {
+        self.placed.push((class, decision));
+        if self.sampled != Some(self.arrived_percent()) {
+            self.sample(cluster);
+        }
+        self.inner.placed(cluster, class, decision);
+    }
+}
