@@ -1,12 +1,14 @@
 //! Deciding: which workload goes where, on a view of the cluster, changing nothing durable.
 //!
 //! `rule` says what fits and why not, `score` which fit is best, `pack` places one workload,
-//! `round` a whole queue, and `hold` what the solver should look at again.
+//! `round` a whole queue, `hold` what the solver should look at again, and `repair` what little work
+//! has to move so that something large fits.
 
 mod answer;
 mod hold;
 pub mod instances;
 mod pack;
+pub mod repair;
 mod round;
 pub(crate) mod rule;
 mod score;

@@ -1,6 +1,7 @@
 //! A packing problem as plain data: it can be sent to another process, kept and replayed.
 
 pub mod fluid;
+pub mod repair;
 pub mod window;
 
 use dovetail_model::{

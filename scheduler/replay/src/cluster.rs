@@ -21,7 +21,9 @@ pub struct Node {
     gpu_count: u8,
     gpus: [u16; GPUS_PER_NODE_MAX],
     pods: u16,
-    kinds: u32,
+    /// Pods by how many whole GPUs they have; shares are counted in the first, as no pod with a
+    /// GPU has none.
+    kinds: [u16; GPUS_PER_NODE_MAX + 1],
 }
 
 /// GPUs of one node, as bits by index.
@@ -40,6 +42,17 @@ impl GpuSet {
 
     fn count(self) -> u32 {
         self.0.count_ones()
+    }
+
+    /// The indices, rising.
+    pub fn indices(self) -> impl Iterator<Item = usize> {
+        (0..GPUS_PER_NODE_MAX).filter(move |index| self.has(*index))
+    }
+}
+
+impl FromIterator<usize> for GpuSet {
+    fn from_iter<I: IntoIterator<Item = usize>>(indices: I) -> Self {
+        Self(indices.into_iter().fold(0, |set, index| set | 1 << index))
     }
 }
 
@@ -64,7 +77,7 @@ impl Node {
             gpu_count: gpus,
             gpus: free,
             pods: 0,
-            kinds: 0,
+            kinds: [0; GPUS_PER_NODE_MAX + 1],
         }
     }
 
@@ -85,7 +98,10 @@ impl Node {
 
     /// Kinds of work with GPUs on the node, as bits by [`kind_bit`].
     pub fn kinds(&self) -> u32 {
-        self.kinds
+        let counts = self.kinds.iter().enumerate();
+        counts.fold(0, |bits, (kind, count)| {
+            bits | u32::from(*count > 0) << kind
+        })
     }
 
     /// Whether the pod fits.
@@ -122,10 +138,29 @@ impl Node {
         self.cpu_free_milli -= demand.cpu_milli;
         self.memory_free_mib -= demand.memory_mib;
         self.pods += 1;
-        self.kinds |= kind_bit(demand);
+        if let Some(kind) = kind(demand) {
+            self.kinds[kind] += 1;
+        }
         for (index, free) in self.gpus.iter_mut().enumerate() {
             if gpus.has(index) {
                 *free -= demand.gpu_milli;
+            }
+        }
+        self
+    }
+
+    /// The node after a pod that has these GPUs has left.
+    #[must_use]
+    pub(crate) fn without(mut self, demand: &Demand, gpus: GpuSet) -> Self {
+        self.cpu_free_milli += demand.cpu_milli;
+        self.memory_free_mib += demand.memory_mib;
+        self.pods -= 1;
+        if let Some(kind) = kind(demand) {
+            self.kinds[kind] -= 1;
+        }
+        for (index, free) in self.gpus.iter_mut().enumerate() {
+            if gpus.has(index) {
+                *free += demand.gpu_milli;
             }
         }
         self
@@ -142,10 +177,14 @@ impl Node {
 
 /// One bit for each number of whole GPUs, one for shares, none for work without a GPU.
 pub fn kind_bit(demand: &Demand) -> u32 {
+    kind(demand).map_or(0, |kind| 1 << kind)
+}
+
+fn kind(demand: &Demand) -> Option<usize> {
     match demand.gpus {
-        0 => 0,
-        _ if demand.is_share() => 1,
-        whole => 1 << whole,
+        0 => None,
+        _ if demand.is_share() => Some(0),
+        whole => Some(whole.into()),
     }
 }
 
@@ -213,6 +252,17 @@ impl Cluster {
         self.allocated_milli += demand.total_milli();
         Ok(())
     }
+
+    /// A pod that took this leaves.
+    ///
+    /// # Panics
+    ///
+    /// If no such pod is there: whoever replays knows who is where.
+    pub fn release(&mut self, demand: &Demand, decision: Decision) {
+        let node = &mut self.nodes[decision.node];
+        *node = node.without(demand, decision.gpus);
+        self.allocated_milli -= demand.total_milli();
+    }
 }
 
 #[cfg(test)]
@@ -271,5 +321,21 @@ mod tests {
         assert_eq!(node.first_empty_gpus(2), GpuSet(0b1010));
         assert_eq!(node.kinds(), 1);
         assert_eq!(node.with(&demand(2, 1000), GpuSet(0b1010)).kinds(), 0b101);
+    }
+
+    #[test]
+    fn who_leaves_gives_back_all_that_was_taken() {
+        let mut cluster = Cluster::new(vec![Node::new(4000, 100, 4, 0)]);
+        let empty = cluster.nodes()[0];
+        cluster.take(&demand(1, 600), at(0, 0b01)).unwrap();
+        cluster.take(&demand(1, 300), at(0, 0b01)).unwrap();
+        cluster.take(&demand(2, 1000), at(0, 0b110)).unwrap();
+        cluster.release(&demand(1, 600), at(0, 0b01));
+        assert_eq!(cluster.nodes()[0].gpus(), [700, 0, 0, 1000]);
+        assert_eq!(cluster.nodes()[0].kinds(), 0b101);
+        cluster.release(&demand(1, 300), at(0, 0b01));
+        assert_eq!(cluster.nodes()[0].kinds(), 0b100, "the last share has left");
+        cluster.release(&demand(2, 1000), at(0, 0b110));
+        assert_eq!((cluster.nodes()[0], cluster.allocated_milli()), (empty, 0));
     }
 }

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod churn;
 pub mod cluster;
 pub mod curve;
 pub mod decimal;

@@ -56,8 +56,12 @@ pub trait Policy {
     /// Where the next pod of this class goes; nothing only if it fits nowhere.
     fn decide(&mut self, cluster: &Cluster, class: usize) -> Option<Decision>;
 
-    /// Its decision for a pod of this class was carried out on `cluster`.
+    /// A pod of this class is there now on `cluster`: its decision was carried out, or a pod was
+    /// moved there.
     fn placed(&mut self, cluster: &Cluster, class: usize, decision: Decision);
+
+    /// A pod of this class that was there has left `cluster`.
+    fn removed(&mut self, cluster: &Cluster, class: usize, decision: Decision);
 }
 
 /// How good a node is that has the room, as a number: the largest is taken.

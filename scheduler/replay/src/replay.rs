@@ -52,7 +52,7 @@ pub struct Failed {
 }
 
 impl Failed {
-    fn count(&mut self, kind: Kind) {
+    pub(crate) fn count(&mut self, kind: Kind) {
         self.total += 1;
         *match kind {
             Kind::CpuOnly => &mut self.cpu_only,

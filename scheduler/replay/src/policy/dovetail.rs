@@ -2,7 +2,7 @@
 
 use super::Policy;
 use crate::{
-    cluster::{Cluster, Decision, GpuSet, PODS_PER_NODE_MAX},
+    cluster::{Cluster, Decision, PODS_PER_NODE_MAX},
     demand::Demand,
     trace::{NodeRow, Trace},
 };
@@ -13,8 +13,8 @@ use dovetail_core::{
 };
 use dovetail_model::{
     gpu::{GpuHealth, GpuModel, ModelPattern},
-    grant::Placement,
-    id::{GpuUuid, Name, Tenant, WorkloadId},
+    grant::{GpuGrant, Placement},
+    id::{GpuUuid, Name, SliceId, Tenant, WorkloadId},
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
     units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
     workload::WorkloadSpec,
@@ -28,6 +28,12 @@ const GPU_MEMORY: Bytes = Bytes(1000 << 20);
 #[derive(Debug)]
 pub(super) struct Dovetail {
     view: ClusterView,
+    /// The nodes of the view when they are empty.
+    empty: Vec<NodeView>,
+    /// By node of the view: what is on it.
+    on: Vec<Vec<Placement>>,
+    /// By node of the replayed cluster: index into the view.
+    index: Vec<usize>,
     rules: Rules,
     tenant: Tenant,
     specs: Vec<WorkloadSpec>,
@@ -38,8 +44,15 @@ impl Dovetail {
     pub(super) fn new(trace: &Trace) -> Self {
         let nodes = (0..).zip(&trace.nodes);
         let specs = trace.classes.iter().map(|demand| spec(trace, demand));
+        let view = ClusterView::of(nodes.map(|(rank, row)| node(trace, rank, row)));
+        let index = (0..trace.nodes.len())
+            .map(|rank| view.index_of(&name(&format!("node-{rank}"))))
+            .map(|index| index.expect("every node is in the view"));
         Self {
-            view: ClusterView::of(nodes.map(|(rank, row)| node(trace, rank, row))),
+            index: index.collect(),
+            empty: view.nodes.clone(),
+            on: vec![Vec::new(); view.nodes.len()],
+            view,
             rules: Rules::default(),
             tenant: Tenant("replay".to_owned()),
             specs: specs.collect(),
@@ -49,7 +62,6 @@ impl Dovetail {
 }
 
 impl Policy for Dovetail {
-    /// Takes the room of what it decides at once, as the product does.
     fn decide(&mut self, _: &Cluster, class: usize) -> Option<Decision> {
         self.workload.0 += 1;
         let ask = Ask {
@@ -59,20 +71,74 @@ impl Policy for Dovetail {
             spec: &self.specs[class],
         };
         let placements = decide::place(&mut self.view, &ask, &self.rules)?;
-        self.decision(placements.first()?)
+        let placement = placements.first()?;
+        let index = self.view.index_of(&placement.node)?;
+        let node = usize::try_from(self.view.nodes[index].tie).ok()?;
+        let gpus = placement.gpus.iter().map(|gpu| gpu.index as usize);
+        let gpus = gpus.collect();
+        // Its room is taken when the replay says so.
+        self.rebuild(index);
+        Some(Decision { node, gpus })
     }
 
-    fn placed(&mut self, _: &Cluster, _: usize, _: Decision) {}
+    fn placed(&mut self, _: &Cluster, class: usize, decision: Decision) {
+        let index = self.index[decision.node];
+        let placement = self.placement(class, decision);
+        self.view.nodes[index].take(&placement, &self.tenant);
+        self.on[index].push(placement);
+    }
+
+    fn removed(&mut self, _: &Cluster, class: usize, decision: Decision) {
+        let index = self.index[decision.node];
+        let gone = self.placement(class, decision);
+        let same = |one: &Placement| {
+            (one.cpu, one.memory, &one.gpus) == (gone.cpu, gone.memory, &gone.gpus)
+        };
+        if let Some(at) = self.on[index].iter().position(same) {
+            self.on[index].remove(at);
+        }
+        self.rebuild(index);
+    }
 }
 
 impl Dovetail {
-    fn decision(&self, placement: &Placement) -> Option<Decision> {
-        let view = &self.view.nodes[self.view.index_of(&placement.node)?];
-        let gpus = placement.gpus.iter().map(|gpu| 1 << gpu.index);
-        Some(Decision {
-            node: usize::try_from(view.tie).ok()?,
-            gpus: GpuSet(gpus.fold(0, |set, bit: u16| set | bit)),
-        })
+    fn rebuild(&mut self, index: usize) {
+        let mut node = self.empty[index].clone();
+        for placement in &self.on[index] {
+            node.take(placement, &self.tenant);
+        }
+        self.view.nodes[index] = node;
+    }
+
+    /// A pod of this class there; equal pods are told apart by nothing.
+    fn placement(&self, class: usize, decision: Decision) -> Placement {
+        let empty = &self.empty[self.index[decision.node]];
+        let resources = &self.specs[class].resources;
+        let grant = |index: usize| {
+            let gpu = &empty.gpus[index];
+            let amount = resources.gpu.as_ref().map(|request| request.amount);
+            let (compute, memory) = match amount {
+                Some(GpuAmount::Share(share)) => share.on(gpu.memory_total),
+                Some(GpuAmount::Whole { .. }) | None => (WHOLE_GPU, gpu.memory_total),
+            };
+            GpuGrant {
+                uuid: gpu.uuid.clone(),
+                index: gpu.index,
+                compute,
+                memory,
+            }
+        };
+        Placement {
+            slice: SliceId {
+                workload: self.workload,
+                attempt: 1,
+                member: 0,
+            },
+            node: empty.name.clone(),
+            cpu: resources.cpu,
+            memory: resources.memory,
+            gpus: decision.gpus.indices().map(grant).collect(),
+        }
     }
 }
 

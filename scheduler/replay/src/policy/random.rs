@@ -54,4 +54,6 @@ impl Policy for Random {
     }
 
     fn placed(&mut self, _: &Cluster, _: usize, _: Decision) {}
+
+    fn removed(&mut self, _: &Cluster, _: usize, _: Decision) {}
 }

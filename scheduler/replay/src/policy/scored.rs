@@ -38,6 +38,12 @@ impl<S: Scorer> Scored<S> {
         }
     }
 
+    fn changed(&mut self, node: usize) {
+        for row in self.rows.iter_mut().flatten() {
+            row[node] = Cell::Stale;
+        }
+    }
+
     fn make_row(&mut self, class: usize, nodes: usize) {
         if self.rows[class].is_some() {
             return;
@@ -75,8 +81,10 @@ impl<S: Scorer> Policy for Scored<S> {
     }
 
     fn placed(&mut self, _: &Cluster, _: usize, decision: Decision) {
-        for row in self.rows.iter_mut().flatten() {
-            row[decision.node] = Cell::Stale;
-        }
+        self.changed(decision.node);
+    }
+
+    fn removed(&mut self, _: &Cluster, _: usize, decision: Decision) {
+        self.changed(decision.node);
     }
 }

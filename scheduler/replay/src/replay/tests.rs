@@ -66,6 +66,10 @@ impl Policy for Recorder {
         self.placed.push((class, decision));
         self.inner.placed(cluster, class, decision);
     }
+
+    fn removed(&mut self, cluster: &Cluster, class: usize, decision: Decision) {
+        self.inner.removed(cluster, class, decision);
+    }
 }
 
 fn replay(trace: &Trace, name: PolicyName) -> (Outcome, Vec<(usize, Decision)>) {
@@ -167,6 +171,8 @@ impl Policy for Stubborn {
     }
 
     fn placed(&mut self, _: &Cluster, _: usize, _: Decision) {}
+
+    fn removed(&mut self, _: &Cluster, _: usize, _: Decision) {}
 }
 
 #[test]
