@@ -10,12 +10,16 @@
 
 #![forbid(unsafe_code)]
 
+mod aggregate;
+pub mod fluid;
 mod highs;
+pub mod lp;
 mod model;
 pub mod process;
 mod read;
 mod tiers;
 pub mod verify;
+pub mod window;
 mod worth;
 
 #[cfg(test)]

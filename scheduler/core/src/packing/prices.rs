@@ -16,6 +16,9 @@ pub struct Prices {
 pub struct NodePrices {
     /// By free compute of one GPU, 0 to 1000: the most that slices of the mix are worth in it.
     pub slices: Vec<u32>,
+    /// By number of empty GPUs of a node: what they are worth together to the plan. More than in
+    /// `slices` where nodes of this kind are scarce, or nodes with so many empty GPUs.
+    pub wholes: Vec<u32>,
     /// Of one core.
     pub core: u32,
     /// Of one GiB of memory.

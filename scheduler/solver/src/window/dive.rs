@@ -1,0 +1,146 @@
+//! Diving: from the master's fractions to whole hosts, fixing the surest and pricing anew on what
+//! is left.
+
+use super::{
+    column::Column,
+    generate::{Generator, Left},
+    master::{Answer, TINY},
+    packing::Packing,
+    rng::Rng,
+};
+
+/// Steps of a dive at most; each fixes at least one host, most fix a quarter of what is left.
+const STEPS_MAX: usize = 200;
+/// Of the fractions, one in so many is rounded up in a step.
+const QUARTER: usize = 4;
+/// Rounds of pricing after each step.
+const ROUNDS_PER_STEP: usize = 2;
+/// How much later dives disturb the order of fractions.
+const SHAKE: f64 = 0.3;
+
+/// How often each column is used.
+pub(super) type Used = Vec<u32>;
+
+/// A dive under way.
+struct Dive<'g, 'a, P: Packing> {
+    generator: &'g mut Generator<'a, P>,
+    used: Used,
+    left: Left,
+    shake: f64,
+    rng: Rng,
+}
+
+/// Dives from the master's answer. The first dive is straight, later ones are shaken.
+pub(super) fn dive<P: Packing>(
+    generator: &mut Generator<'_, P>,
+    root: &Answer,
+    number: u32,
+    seed: u64,
+) -> Used {
+    let left = generator.all();
+    let mut dive = Dive {
+        used: vec![0; generator.columns.all.len()],
+        left,
+        shake: if number == 0 { 0.0 } else { SHAKE },
+        rng: Rng::new(seed.wrapping_add(number.into())),
+        generator,
+    };
+    dive.run(root.clone());
+    dive.release();
+    dive.used
+}
+
+impl<P: Packing> Dive<'_, '_, P> {
+    fn run(&mut self, mut answer: Answer) {
+        for _ in 0..STEPS_MAX {
+            if !self.step(&answer) || !self.generator.clock.is_running() {
+                return;
+            }
+            self.bound();
+            for _ in 0..ROUNDS_PER_STEP {
+                let Some(next) = self.generator.solve() else {
+                    return;
+                };
+                answer = next;
+                if self.generator.price(&answer, &self.left) == 0 {
+                    break;
+                }
+                self.used.resize(self.generator.columns.all.len(), 0);
+            }
+            let Some(next) = self.generator.solve() else {
+                return;
+            };
+            answer = next;
+        }
+    }
+
+    /// Fixes whole parts and the largest quarter of the fractions; whether anything was fixed.
+    fn step(&mut self, answer: &Answer) -> bool {
+        let mut fractions = Vec::new();
+        let mut fixed = 0;
+        for (column, times) in answer.times.iter().enumerate() {
+            let more = times - f64::from(self.used[column]);
+            let whole = floor(more + TINY);
+            if whole > 0 {
+                fixed += self.fix(column, whole);
+            }
+            let fraction = more - f64::from(whole);
+            if fraction > TINY {
+                let shaken = fraction + self.shake * f64::from(self.rng.unit());
+                fractions.push((shaken, column));
+            }
+        }
+        fractions.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut quarter = fractions.len().div_ceil(QUARTER);
+        for (_, column) in fractions {
+            if quarter == 0 {
+                break;
+            }
+            let new = self.fix(column, 1);
+            quarter -= usize::from(new > 0);
+            fixed += new;
+        }
+        fixed > 0
+    }
+
+    /// Uses a column so often as is wanted and still fits; how often that is.
+    fn fix(&mut self, column: usize, wanted: u32) -> u32 {
+        let Column { host, contents, .. } = &self.generator.columns.all[column];
+        let fits = self.generator.columns.all[column].times_within(&self.left.works);
+        let times = wanted.min(fits).min(self.left.hosts[*host]);
+        self.used[column] += times;
+        self.left.hosts[*host] -= times;
+        for (work, count) in contents {
+            self.left.works[*work as usize] -= times * count;
+        }
+        times
+    }
+
+    /// What is fixed stays, and nothing is used more often than it fits.
+    fn bound(&mut self) {
+        for (index, column) in self.generator.columns.all.iter().enumerate() {
+            let fits = column.times_within(&self.left.works);
+            let more = fits.min(self.left.hosts[column.host]);
+            let used = self.used[index];
+            self.generator.master.bound(index, used, used + more);
+        }
+    }
+
+    /// Frees the columns again for the next dive.
+    fn release(&mut self) {
+        let hosts = self.generator.packing.hosts();
+        for (index, column) in self.generator.columns.all.iter().enumerate() {
+            let most = hosts[column.host].count;
+            self.generator.master.bound(index, 0, most);
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a column is used at most as often as there are hosts, and casts saturate"
+)]
+fn floor(times: f64) -> u32 {
+    times.floor() as u32
+}

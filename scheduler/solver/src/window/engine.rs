@@ -1,0 +1,118 @@
+//! The engine: columns, dives and a filling pass, for every problem that is a `Packing`.
+
+use super::{
+    column::Column,
+    dive,
+    generate::Generator,
+    limits::{Clock, Limits},
+    master::TINY,
+    open::Opened,
+    packing::{Packing, Slots},
+};
+
+/// Part of the value that another dive could hardly gain.
+const GAP_LEAST: f64 = 1e-5;
+
+/// What a search found and what it took.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Solution {
+    /// Hosts in use with their contents.
+    pub hosts: Vec<Contents>,
+    /// Worth of all that is placed less the cost of hosts in use.
+    pub value: f64,
+    /// Value of the master; an upper bound if `proven`.
+    pub master: f64,
+    /// Whether no column is missing in the master.
+    pub proven: bool,
+    /// By work: what one more would have gained; the next search can begin with it.
+    pub gains: Vec<f64>,
+    /// Contents that the master used, for the next search.
+    pub good: Vec<Contents>,
+    /// Columns made.
+    pub columns: u64,
+    /// Rounds of pricing.
+    pub rounds: u64,
+    /// Dives.
+    pub dives: u64,
+}
+
+/// A host in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// Its class.
+    pub host: usize,
+    /// Works in the order in which they were put, with their slots.
+    pub steps: Vec<(u32, Slots)>,
+}
+
+/// What a search may begin with.
+#[derive(Debug, Clone, Default)]
+pub struct Seeds {
+    /// Contents that are known to be good.
+    pub contents: Vec<Contents>,
+    /// By work: what one more gains, if that is known.
+    pub gains: Vec<f64>,
+    /// Random seed.
+    pub seed: u64,
+}
+
+/// The best packing found within the limits; nothing left fits.
+pub fn pack<P: Packing>(packing: &P, limits: &Limits, seeds: Seeds) -> Solution {
+    let clock = Clock::start(limits);
+    let mut generator = Generator::new(packing, *limits, clock, seeds.seed);
+    for contents in seeds.contents {
+        let column = Column::of(packing, contents.host, contents.steps);
+        generator.add(column);
+    }
+    generator.begin(&seeds.gains);
+    let mut best = Solution::default();
+    let Some((root, proven)) = generator.run() else {
+        return finish(&generator, &[], best);
+    };
+    let mut used_best = Vec::new();
+    let mut value_best = f64::NEG_INFINITY;
+    for number in 0..limits.dives {
+        if number > 0 && !clock.is_open() {
+            break;
+        }
+        let used = dive::dive(&mut generator, &root, number, seeds.seed);
+        best.dives += 1;
+        let mut opened = Opened::of(packing, &generator.columns.all, &used);
+        opened.fill();
+        let value = opened.value();
+        if value > value_best {
+            (value_best, used_best) = (value, used);
+        }
+        if root.value - value_best <= GAP_LEAST * root.value.abs() {
+            break;
+        }
+    }
+    best.good = good(&generator, &root.times);
+    (best.master, best.proven, best.gains) = (root.value, proven, root.gains);
+    finish(&generator, &used_best, best)
+}
+
+fn good<P: Packing>(generator: &Generator<'_, P>, times: &[f64]) -> Vec<Contents> {
+    let columns = generator.columns.all.iter().zip(times);
+    let used = columns.filter(|(_, times)| **times > TINY);
+    let contents = used.map(|(column, _)| Contents {
+        host: column.host,
+        steps: column.steps.clone(),
+    });
+    contents.collect()
+}
+
+fn finish<P: Packing>(generator: &Generator<'_, P>, used: &[u32], mut best: Solution) -> Solution {
+    let mut opened = Opened::of(generator.packing, &generator.columns.all, used);
+    opened.fill();
+    best.value = opened.value();
+    let in_use = opened.all.into_iter().filter(|open| !open.steps.is_empty());
+    let contents = in_use.map(|open| Contents {
+        host: open.host,
+        steps: open.steps,
+    });
+    best.hosts = contents.collect();
+    best.columns = generator.columns.all.len() as u64;
+    best.rounds = generator.rounds;
+    best
+}

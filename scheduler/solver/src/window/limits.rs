@@ -1,0 +1,74 @@
+//! When a search ends: by counts, the same on every machine, or by time as well.
+
+use std::time::{Duration, Instant};
+
+/// How far a search goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Rounds of column generation before the first dive.
+    pub rounds: u32,
+    /// Random fillings of each class of hosts in a round.
+    pub trials: u32,
+    /// Dives to an integer answer.
+    pub dives: u32,
+    /// Tries of each depth-first search, which begins where greed finds nothing; 0 for none.
+    pub tries: u32,
+    /// When to stop by the clock; only production does.
+    pub time: Option<Time>,
+}
+
+/// Limits by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time {
+    /// Nothing new is begun after this.
+    pub soft: Duration,
+    /// What is under way is given up after this.
+    pub hard: Duration,
+}
+
+impl Default for Limits {
+    /// For a backlog of thousands on a cluster of any size: about half a second of one core.
+    fn default() -> Self {
+        Self {
+            rounds: 40,
+            trials: 40,
+            dives: 2,
+            tries: 0,
+            time: None,
+        }
+    }
+}
+
+/// Limits of a search under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    began: Instant,
+    time: Option<Time>,
+}
+
+impl Clock {
+    pub(super) fn start(limits: &Limits) -> Self {
+        Self {
+            began: Instant::now(),
+            time: limits.time,
+        }
+    }
+
+    /// Whether something new may be begun.
+    pub(super) fn is_open(&self) -> bool {
+        self.time
+            .is_none_or(|time| self.began.elapsed() < time.soft)
+    }
+
+    /// Whether what is under way may go on.
+    pub(super) fn is_running(&self) -> bool {
+        self.time
+            .is_none_or(|time| self.began.elapsed() < time.hard)
+    }
+
+    /// Time until what is under way is given up.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let time = self.time?;
+        Some(time.hard.saturating_sub(self.began.elapsed()))
+    }
+}
