@@ -8,8 +8,13 @@ use crate::{
 use dovetail_replay::{Detail, ReplayArgs, RunError};
 
 pub(crate) fn run(global: &Global, args: &ReplayArgs) -> Result<u8, CliError> {
-    let replayed = dovetail_replay::run(args, Detail::Numbers).map_err(failed)?;
+    let detail = match global.output {
+        Format::Html => Detail::Pictures,
+        Format::Table | Format::Json => Detail::Numbers,
+    };
+    let replayed = dovetail_replay::run(args, detail).map_err(failed)?;
     match global.output {
+        Format::Html => output::data(&replayed.html()),
         Format::Table => output::data(&replayed.table().to_string()),
         Format::Json => output::data(&replayed.json()),
     }
@@ -19,8 +24,10 @@ pub(crate) fn run(global: &Global, args: &ReplayArgs) -> Result<u8, CliError> {
 /// Files and flags are the caller's to mend; a policy that breaks a rule is not.
 fn failed(error: RunError) -> CliError {
     match &error {
-        RunError::Flags(_) | RunError::Trace(_) => CliError::usage(chain(&error)),
-        RunError::Replay(_) => CliError::failure(chain(&error)),
+        RunError::Flags(_) | RunError::Trace(_) | RunError::ChurnPods { .. } => {
+            CliError::usage(chain(&error))
+        }
+        RunError::Replay(_) | RunError::Backlog(_) => CliError::failure(chain(&error)),
     }
 }
 

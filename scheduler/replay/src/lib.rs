@@ -10,12 +10,14 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod backlog;
 pub mod churn;
 pub mod cluster;
 pub mod curve;
 pub mod decimal;
 pub mod demand;
 mod fragmentation;
+pub mod html;
 pub mod observe;
 pub mod policy;
 pub mod replay;

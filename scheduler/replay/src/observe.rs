@@ -1,7 +1,7 @@
 //! Looks on while a policy decides, and keeps what the pictures of a report show.
 
 use crate::{
-    cluster::{Cluster, Decision},
+    cluster::{Cluster, Decision, GpuSet},
     curve::Curve,
     decimal::Decimal,
     fragmentation::Fragmentation,
@@ -29,21 +29,23 @@ pub(crate) struct Observer<'a> {
     scale: Curve,
     arrived_milli: u64,
     sampled: Option<u64>,
-    fragmentation: Fragmentation,
-    placed: Vec<(usize, Decision)>,
+    fragmentation: Option<Fragmentation>,
+    /// By node, GPUs and class: how many.
+    placed: BTreeMap<(usize, u16, usize), u32>,
     own_cpu_us: u64,
 }
 
 impl<'a> Observer<'a> {
-    pub(crate) fn new(inner: Box<dyn Policy>, trace: &'a Trace) -> Self {
+    /// Samples the fragmentation only if that is wanted: it takes longer than deciding.
+    pub(crate) fn new(inner: Box<dyn Policy>, trace: &'a Trace, samples: bool) -> Self {
         Self {
             inner,
             trace,
             scale: Curve::new(trace.cluster().capacity_milli()),
             arrived_milli: 0,
             sampled: None,
-            fragmentation: Fragmentation::new(trace),
-            placed: Vec::new(),
+            fragmentation: samples.then(|| Fragmentation::new(trace)),
+            placed: BTreeMap::new(),
             own_cpu_us: 0,
         }
     }
@@ -55,10 +57,12 @@ impl<'a> Observer<'a> {
 
     /// The pictures but for the times, which the replay takes.
     pub(crate) fn finish(mut self, cluster: &Cluster) -> Picture {
-        self.fragmentation.sample(self.arrived_percent(), cluster);
+        self.sample(cluster);
+        let placed = self.placed.into_iter();
+        let fragmentation = self.fragmentation.map(Fragmentation::into_points);
         Picture {
-            fragmentation: self.fragmentation.into_points(),
-            placed: self.placed,
+            fragmentation: fragmentation.unwrap_or_default(),
+            placed: placed.flat_map(one_by_one).collect(),
             decisions_ns: Vec::new(),
         }
     }
@@ -68,12 +72,22 @@ impl<'a> Observer<'a> {
     }
 
     fn sample(&mut self, cluster: &Cluster) {
-        let before = usage::thread_cpu_us();
         let percent = self.arrived_percent();
-        self.fragmentation.sample(percent, cluster);
+        let Some(fragmentation) = &mut self.fragmentation else {
+            return;
+        };
+        let before = usage::thread_cpu_us();
+        fragmentation.sample(percent, cluster);
         self.sampled = Some(percent);
         self.own_cpu_us += usage::thread_cpu_us().saturating_sub(before);
     }
+}
+
+fn one_by_one(
+    ((node, gpus, class), count): ((usize, u16, usize), u32),
+) -> impl Iterator<Item = (usize, Decision)> {
+    let gpus = GpuSet(gpus);
+    (0..count).map(move |_| (class, Decision { node, gpus }))
 }
 
 impl Policy for Observer<'_> {
@@ -84,10 +98,19 @@ impl Policy for Observer<'_> {
     }
 
     fn placed(&mut self, cluster: &Cluster, class: usize, decision: Decision) {
-        self.placed.push((class, decision));
-        if self.sampled != Some(self.arrived_percent()) {
+        let place = (decision.node, decision.gpus.0, class);
+        *self.placed.entry(place).or_default() += 1;
+        if self.fragmentation.is_some() && self.sampled != Some(self.arrived_percent()) {
             self.sample(cluster);
         }
         self.inner.placed(cluster, class, decision);
+    }
+
+    fn removed(&mut self, cluster: &Cluster, class: usize, decision: Decision) {
+        let place = (decision.node, decision.gpus.0, class);
+        if let Some(count) = self.placed.get_mut(&place) {
+            *count -= 1;
+        }
+        self.inner.removed(cluster, class, decision);
     }
 }

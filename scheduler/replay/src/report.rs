@@ -4,8 +4,8 @@ mod table;
 
 use crate::{
     args::Mode,
+    churn::{ByKind, Waits},
     decimal::Decimal,
-    demand::{Demand, Kind},
     policy::PolicyName,
     replay::Failed,
 };
@@ -28,7 +28,7 @@ pub struct Report {
     /// GPUs.
     pub gpus: u64,
     /// Pods that arrived.
-    pub arrived: usize,
+    pub arrived: u64,
     /// Pods that were placed.
     pub placed: u64,
     /// GPU in use by arrived percent, in percent.
@@ -50,6 +50,20 @@ pub struct Report {
     pub peak_rss_bytes: u64,
     /// What no scheduler can exceed; nothing where it is not computed.
     pub ceiling_percent: Option<Decimal>,
+    /// What only a replay with departures has.
+    #[serde(flatten)]
+    pub churned: Option<Churned>,
+}
+
+/// What only a replay with departures has, of its second half.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Churned {
+    /// Pods refused, of those of their class that came.
+    pub refused_percent: ByKind,
+    /// Pods moved for a hundred that came.
+    pub moves_per_100: Decimal,
+    /// How long pods wait if they may, in mean lifetimes, by class.
+    pub wait: Waits,
 }
 
 /// How long decisions took, in microseconds.
@@ -61,6 +75,22 @@ pub struct DecisionTimes {
     pub p99: Decimal,
     /// The longest.
     pub max: Decimal,
+}
+
+impl DecisionTimes {
+    /// Of so many nanoseconds each, shortest first; nothing of no decision.
+    pub fn of(sorted_ns: &[u64]) -> Option<Self> {
+        let at = |percent: usize| {
+            let rank = (sorted_ns.len() * percent).div_ceil(100).saturating_sub(1);
+            let (units, places) = (*sorted_ns.get(rank)?, 3);
+            Some(Decimal { units, places })
+        };
+        Some(Self {
+            p50: at(50)?,
+            p99: at(99)?,
+            max: at(100)?,
+        })
+    }
 }
 
 /// Pods as failures are counted.
@@ -78,22 +108,6 @@ pub fn by_kind(failed: &Failed) -> [u64; 6] {
         total: _,
     } = *failed;
     [cpu_only, share, gpu1, gpu2, gpu4, gpu8]
-}
-
-/// How many pods there are of each kind, in the order of [`KINDS`].
-pub fn count_kinds<'a>(demands: impl Iterator<Item = &'a Demand>) -> [u64; 6] {
-    let mut counts = [0; 6];
-    for demand in demands {
-        counts[match demand.kind() {
-            Kind::CpuOnly => 0,
-            Kind::Share => 1,
-            Kind::Gpu1 => 2,
-            Kind::Gpu2 => 3,
-            Kind::Gpu4 => 4,
-            Kind::Gpu8 => 5,
-        }] += 1;
-    }
-    counts
 }
 
 /// One report as an object, several as `{"runs": [...]}`.

@@ -1,16 +1,21 @@
 //! Replays from files to results, one policy after the other on the same trace.
 
+mod mode;
+
 use crate::{
     args::{FlagsError, ReplayArgs},
+    backlog::BacklogError,
     decimal::Decimal,
-    observe::{Observer, Picture},
-    policy::{self, PolicyName},
-    replay::{self, Outcome, ReplayError},
+    html,
+    observe::Picture,
+    policy::PolicyName,
+    replay::{Failed, ReplayError},
     report::{self, DecisionTimes, Report, Table},
     trace::{Source, Trace, TraceError},
     usage,
 };
 use indicatif::{ProgressBar, ProgressStyle};
+use mode::{Replay, Seen};
 use thiserror::Error;
 
 /// Whose refusals are shown beside everyone's.
@@ -25,9 +30,21 @@ pub enum RunError {
     /// The trace cannot be replayed.
     #[error(transparent)]
     Trace(#[from] TraceError),
+    /// Events name pods by 16 bits.
+    #[error(
+        "failed to draw events for {found} pods: give `--mode churn` a list of at most {} pods, `--scale` included",
+        u16::MAX
+    )]
+    ChurnPods {
+        /// Pods of the trace.
+        found: usize,
+    },
     /// The policy broke a rule.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The window engine broke a rule.
+    #[error(transparent)]
+    Backlog(#[from] BacklogError),
 }
 
 /// How much is kept of a run.
@@ -35,13 +52,15 @@ pub enum RunError {
 pub enum Detail {
     /// Numbers: tables and JSON need no more.
     Numbers,
-    /// Also what the pictures of the HTML report show.
+    /// Also what only the HTML report shows.
     Pictures,
 }
 
 /// The replays of one trace.
 #[derive(Debug)]
 pub struct Replayed {
+    /// The file of the pods.
+    pub name: String,
     /// What was replayed.
     pub trace: Trace,
     /// The policies that were asked for.
@@ -55,8 +74,10 @@ pub struct Replayed {
 pub struct Run {
     /// The numbers.
     pub report: Report,
-    /// The pictures, if they were wanted.
-    pub picture: Option<Picture>,
+    /// Pods that came, as failures are counted.
+    pub arrived: Failed,
+    /// What pictures show.
+    pub picture: Picture,
 }
 
 impl Replayed {
@@ -73,6 +94,11 @@ impl Replayed {
     /// For programs.
     pub fn json(&self) -> String {
         report::json(&self.reports())
+    }
+
+    /// For people who look before they read.
+    pub fn html(&self) -> String {
+        html::page(self)
     }
 
     /// For people, the baseline beside what was asked for.
@@ -98,15 +124,19 @@ pub fn run(args: &ReplayArgs, detail: Detail) -> Result<Replayed, RunError> {
             args,
             trace: &trace,
             name,
-            detail,
+            beside: beside == Some(name),
+            pictures: detail == Detail::Pictures,
             bar: &bar,
         };
-        runs.push(replay.run(read_cpu_us)?);
+        runs.push(one(&replay, read_cpu_us)?);
         bar.finish_and_clear();
     }
     show_baseline(&mut runs);
     let baseline = beside.and_then(|_| runs.pop());
+    let name = args.pods.file_name().unwrap_or_default();
+    let name = name.to_string_lossy().into_owned();
     Ok(Replayed {
+        name,
         trace,
         runs,
         baseline,
@@ -142,72 +172,38 @@ fn bar(trace: &Trace, label: &str) -> ProgressBar {
     bar
 }
 
-/// One policy on the trace.
-struct Replay<'a> {
-    args: &'a ReplayArgs,
-    trace: &'a Trace,
-    name: PolicyName,
-    detail: Detail,
-    bar: &'a ProgressBar,
+fn one(replay: &Replay<'_>, read_cpu_us: u64) -> Result<Run, RunError> {
+    usage::forget_peak();
+    let before_us = usage::thread_cpu_us();
+    let seen = replay.run()?;
+    let cpu_us = usage::thread_cpu_us().saturating_sub(before_us + seen.looking_cpu_us);
+    Ok(Run {
+        report: report(replay, &seen, read_cpu_us + cpu_us),
+        arrived: seen.arrived,
+        picture: seen.picture,
+    })
 }
 
-impl Replay<'_> {
-    fn run(&self, read_cpu_us: u64) -> Result<Run, RunError> {
-        usage::forget_peak();
-        let cpu_before_us = usage::thread_cpu_us();
-        let policy = policy::of(self.name, self.trace, self.args.seed);
-        let (outcome, picture, looking_cpu_us) = match self.detail {
-            Detail::Numbers => (self.online(policy)?, None, 0),
-            Detail::Pictures => self.observed(policy)?,
-        };
-        let cpu_us = usage::thread_cpu_us().saturating_sub(cpu_before_us + looking_cpu_us);
-        let report = self.report(&outcome, read_cpu_us + cpu_us);
-        Ok(Run { report, picture })
-    }
-
-    fn online(&self, mut policy: Box<dyn policy::Policy>) -> Result<Outcome, ReplayError> {
-        replay::online(self.trace, policy.as_mut(), || self.bar.inc(1))
-    }
-
-    fn observed(
-        &self,
-        policy: Box<dyn policy::Policy>,
-    ) -> Result<(Outcome, Option<Picture>, u64), ReplayError> {
-        let mut observer = Observer::new(policy, self.trace);
-        let outcome = replay::online(self.trace, &mut observer, || self.bar.inc(1))?;
-        let cpu_us = observer.own_cpu_us();
-        let picture = Picture {
-            decisions_ns: outcome.decisions_ns.clone(),
-            ..observer.finish(&outcome.cluster)
-        };
-        Ok((outcome, Some(picture), cpu_us))
-    }
-
-    fn report(&self, outcome: &Outcome, cpu_us: u64) -> Report {
-        let Self { args, trace, .. } = self;
-        let arrived = trace.arrivals.len();
-        let times = || DecisionTimes {
-            p50: outcome.decision_us(50),
-            p99: outcome.decision_us(99),
-            max: outcome.decision_us(100),
-        };
-        Report {
-            policy: self.name,
-            mode: args.mode,
-            seed: args.seed,
-            nodes: trace.nodes.len(),
-            gpus: trace.nodes.iter().map(|node| u64::from(node.gpus)).sum(),
-            arrived,
-            placed: arrived as u64 - outcome.failed.total,
-            allocated_gpu_percent: outcome.curve.points(),
-            first_refusal_percent: outcome.first_refusal_percent,
-            failed: outcome.failed,
-            failed_fgd: None,
-            moves: 0,
-            decision_us: (!outcome.decisions_ns.is_empty()).then(times),
-            cpu_seconds: Decimal::millionths(cpu_us),
-            peak_rss_bytes: usage::peak_rss_bytes(),
-            ceiling_percent: None,
-        }
+fn report(replay: &Replay<'_>, seen: &Seen, cpu_us: u64) -> Report {
+    let Replay { args, trace, .. } = replay;
+    let arrived = seen.arrived.total;
+    Report {
+        policy: replay.name,
+        mode: args.mode,
+        seed: args.seed,
+        nodes: trace.nodes.len(),
+        gpus: trace.nodes.iter().map(|node| u64::from(node.gpus)).sum(),
+        arrived,
+        placed: arrived - seen.failed.total,
+        allocated_gpu_percent: seen.allocated.clone(),
+        first_refusal_percent: seen.first_refusal,
+        failed: seen.failed,
+        failed_fgd: None,
+        moves: seen.moves,
+        decision_us: DecisionTimes::of(&seen.picture.decisions_ns),
+        cpu_seconds: Decimal::millionths(cpu_us),
+        peak_rss_bytes: usage::peak_rss_bytes(),
+        ceiling_percent: None,
+        churned: seen.churned.clone(),
     }
 }

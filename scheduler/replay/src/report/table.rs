@@ -1,6 +1,6 @@
 //! Results side by side: one row for each figure, one column for each policy.
 
-use super::{KINDS, Report, by_kind};
+use super::{Churned, KINDS, Report, by_kind};
 use crate::args::Mode;
 use std::fmt;
 
@@ -39,7 +39,13 @@ impl Table {
                 .iter()
                 .map(|report| report.policy.to_string())
                 .collect(),
-            rows: [allocation(reports), failures(reports), effort(reports)].concat(),
+            rows: [
+                allocation(reports),
+                failures(reports),
+                churned(reports),
+                effort(reports),
+            ]
+            .concat(),
         }
     }
 }
@@ -51,8 +57,8 @@ fn facts(report: &Report) -> Vec<(String, String)> {
         Mode::Churn => "one at a time, and they end",
     };
     let ceiling = report.ceiling_percent.map(|percent| match report.mode {
-        Mode::Backlog => format!("{percent} % of GPUs"),
-        _ => format!("{percent} % of GPUs at 100 % arrived"),
+        Mode::Backlog | Mode::Churn => format!("{percent} % of GPUs"),
+        Mode::Online => format!("{percent} % of GPUs at 100 % arrived"),
     });
     let mut facts = vec![
         (
@@ -89,7 +95,7 @@ fn allocation(reports: &[Report]) -> Vec<Cells> {
     rows
 }
 
-/// Nobody looks at every percent, and a backlog has but one point.
+/// Nobody looks at every percent of a curve; the other modes have but one point.
 fn shown(reports: &[Report]) -> Vec<u64> {
     let points = reports
         .iter()
@@ -97,7 +103,7 @@ fn shown(reports: &[Report]) -> Vec<u64> {
     let mut points: Vec<u64> = points.copied().collect();
     points.sort_unstable();
     points.dedup();
-    if reports[0].mode != Mode::Backlog {
+    if reports[0].mode == Mode::Online {
         points.retain(|percent| SHOWN.contains(percent));
     }
     points
@@ -113,6 +119,39 @@ fn failures(reports: &[Report]) -> Vec<Cells> {
         })
     }));
     rows
+}
+
+fn churned(reports: &[Report]) -> Vec<Cells> {
+    if reports[0].churned.is_none() {
+        return Vec::new();
+    }
+    let of = |value: fn(&Churned) -> String| {
+        move |report: &Report| report.churned.as_ref().map_or(NOTHING.to_owned(), value)
+    };
+    let longest = |churned: &Churned| {
+        let longest = churned.wait.by_kind.iter().map(|kind| kind.max);
+        longest
+            .max_by_key(|wait| wait.units)
+            .map_or(NOTHING.to_owned(), |wait| wait.to_string())
+    };
+    vec![
+        cells(
+            "8 GPUs refused",
+            reports,
+            of(|c| format!("{} %", c.refused_percent.gpu8)),
+        ),
+        cells(
+            "moves per 100",
+            reports,
+            of(|c| c.moves_per_100.to_string()),
+        ),
+        cells("longest wait", reports, of(longest)),
+        cells(
+            "still waiting",
+            reports,
+            of(|c| c.wait.still_waiting.to_string()),
+        ),
+    ]
 }
 
 fn effort(reports: &[Report]) -> Vec<Cells> {

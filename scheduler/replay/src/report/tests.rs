@@ -30,6 +30,7 @@ pub(crate) fn report(policy: PolicyName) -> Report {
         cpu_seconds: Decimal::millionths(34_361),
         peak_rss_bytes: 7 << 20,
         ceiling_percent: None,
+        churned: None,
     }
 }
 
