@@ -12,6 +12,15 @@ use dovetail_core::packing::{Demand, GpuRoom, Gpus, Room};
 use knapsack::{COMPUTE_MAX, Item};
 use std::collections::BTreeMap;
 
+/// Nodes of the whole cluster in a program.
+const NODES: f64 = 1000.0;
+
+/// Different rooms of GPUs in a pool; beyond it they are put together. A GPU has a thousand.
+const BINS_MAX: usize = 40;
+
+/// Compute by which rooms of GPUs that are put together may differ, finest first.
+const STEPS: [u64; 5] = [10, 20, 50, 100, 1000];
+
 /// Nodes put together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Pool {
@@ -101,12 +110,31 @@ impl Bin {
         slices.iter().zip(prices).map(item).collect()
     }
 
+    /// Whether there is room for so many of each slice together.
+    pub(crate) fn holds(&self, slices: &[Slice], counts: &[u32]) -> bool {
+        let used = || slices.iter().zip(counts).filter(|(_, count)| **count > 0);
+        let sum = |of: &dyn Fn(&Slice) -> u64| -> u128 {
+            used()
+                .map(|(slice, count)| u128::from(of(slice)) * u128::from(*count))
+                .sum()
+        };
+        used().all(|(slice, _)| self.takes(slice))
+            && sum(&|slice| slice.compute) <= u128::from(self.compute)
+            && sum(&|slice| slice.memory) <= u128::from(self.memory)
+    }
+
     pub(crate) fn takes(&self, slice: &Slice) -> bool {
         slice.device == self.device && slice.compute <= self.compute && slice.memory <= self.memory
     }
 }
 
 impl Aggregate {
+    /// Nodes in a program by node: the numbers of all clusters are alike there.
+    pub(crate) fn scale(&self) -> f64 {
+        let nodes: u128 = self.pools.iter().map(|pool| pool.nodes).sum();
+        NODES / master::float(nodes.max(1))
+    }
+
     /// Puts rooms with equal keys together. Rooms of one key must be of one kind.
     pub(crate) fn of<K: Ord>(
         nodes: &[(Room, u64)],
@@ -168,10 +196,13 @@ impl Pool {
         let mut bins = BTreeMap::new();
         for (room, count) in rooms {
             let count = u128::from(*count);
-            pool.nodes += count;
-            pool.cpu += u128::from(room.cpu.0) * count;
-            pool.memory += u128::from(room.memory.0) * count;
-            pool.slots += u128::from(room.slices) * count;
+            let add = |to: &mut u128, each: u64| {
+                *to = to.saturating_add(u128::from(each).saturating_mul(count));
+            };
+            add(&mut pool.nodes, 1);
+            add(&mut pool.cpu, room.cpu.0);
+            add(&mut pool.memory, room.memory.0);
+            add(&mut pool.slots, room.slices.into());
             pool.cpu_unit = pool.cpu_unit.max(room.cpu.0);
             pool.memory_unit = pool.memory_unit.max(room.memory.0);
             let gpus = u32::try_from(room.gpus.len()).unwrap_or(u32::MAX);
@@ -181,7 +212,7 @@ impl Pool {
             }
         }
         let bin = |(bin, count)| Bin { count, ..bin };
-        pool.bins = bins.into_iter().map(bin).collect();
+        pool.bins = coarse(bins.into_iter().map(bin).collect());
         pool
     }
 
@@ -225,6 +256,27 @@ fn bin_of(gpu: &GpuRoom) -> Bin {
         empty: gpu.empty,
         count: 0,
     }
+}
+
+/// At most `BINS_MAX` bins, if there are more: rooms that are nearly equal become equal to the
+/// largest of them, so that whatever fits still does.
+fn coarse(bins: Vec<Bin>) -> Vec<Bin> {
+    let mut coarse = bins;
+    for step in STEPS {
+        if coarse.len() <= BINS_MAX {
+            break;
+        }
+        let mut merged: BTreeMap<(u32, bool, u64), Bin> = BTreeMap::new();
+        for bin in &coarse {
+            let key = (bin.device, bin.empty, bin.compute.div_ceil(step));
+            let into = merged.entry(key).or_insert(Bin { count: 0, ..*bin });
+            into.compute = into.compute.max(bin.compute);
+            into.memory = into.memory.max(bin.memory);
+            into.count = into.count.saturating_add(bin.count);
+        }
+        coarse = merged.into_values().collect();
+    }
+    coarse
 }
 
 fn is_take(slice: &Slice, demand: &Demand) -> bool {
