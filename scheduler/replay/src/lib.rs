@@ -11,6 +11,7 @@
 
 pub mod args;
 pub mod backlog;
+mod ceiling;
 pub mod churn;
 pub mod cluster;
 pub mod curve;

@@ -5,6 +5,7 @@ mod mode;
 use crate::{
     args::{FlagsError, ReplayArgs},
     backlog::BacklogError,
+    ceiling,
     decimal::Decimal,
     html,
     observe::Picture,
@@ -131,7 +132,7 @@ pub fn run(args: &ReplayArgs, detail: Detail) -> Result<Replayed, RunError> {
         runs.push(one(&replay, read_cpu_us)?);
         bar.finish_and_clear();
     }
-    show_baseline(&mut runs);
+    complete(&mut runs, ceiling::of(&trace, args.mode));
     let baseline = beside.and_then(|_| runs.pop());
     let name = args.pods.file_name().unwrap_or_default();
     let name = name.to_string_lossy().into_owned();
@@ -155,12 +156,14 @@ fn read(args: &ReplayArgs) -> Result<Trace, TraceError> {
     trace.scaled(usize::try_from(args.scale).expect("the flag's range is small"))
 }
 
-/// Refusals are never shown without those of the baseline, if it ran.
-fn show_baseline(runs: &mut [Run]) {
+/// What holds for the trace: refusals are never shown without those of the baseline, if it ran,
+/// nor an allocation without its ceiling.
+fn complete(runs: &mut [Run], ceiling: Option<Decimal>) {
     let baseline = runs.iter().find(|run| run.report.policy == BASELINE);
     let failed = baseline.map(|run| run.report.failed);
     for run in runs {
         run.report.failed_fgd = failed;
+        run.report.ceiling_percent = ceiling;
     }
 }
 
