@@ -42,7 +42,8 @@ pub struct Report {
     pub failed_fgd: Option<Failed>,
     /// Moves of placed pods.
     pub moves: u64,
-    /// How long decisions took; nothing if all were one decision, whose time is `cpu_seconds`.
+    /// How long decisions took; nothing if all were one, or moves of others lie between them:
+    /// `cpu_seconds` has it all.
     pub decision_us: Option<DecisionTimes>,
     /// CPU of the whole run, reading the files included.
     pub cpu_seconds: Decimal,

@@ -46,3 +46,39 @@ fn limit(what: &'static str, one: usize, copies: usize, limit: usize) -> Result<
         most: limit / one,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::tests::{trace, whole};
+
+    fn three_nodes() -> Trace {
+        let mut trace = trace(&[(whole(1), 2), (whole(2), 1)]);
+        trace.arrivals = vec![1, 0, 0];
+        let node = |name: &str| NodeRow {
+            name: name.to_owned(),
+            cpu_milli: 1,
+            memory_mib: 1,
+            gpus: 1,
+            model: 0,
+        };
+        trace.nodes = ["c", "a", "b"].map(node).to_vec();
+        trace
+    }
+
+    #[test]
+    fn copies_follow_each_other_and_names_stay_different() {
+        let scaled = three_nodes().scaled(2).unwrap();
+        let names: Vec<&str> = scaled.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(names, ["c", "c-1", "a", "a-1", "b", "b-1"]);
+        assert_eq!(scaled.arrivals, [1, 1, 0, 0, 0, 0]);
+        assert_eq!(scaled.pods, [0, 0, 0, 0, 1, 1]);
+        assert_eq!(three_nodes().scaled(1).unwrap(), three_nodes());
+    }
+
+    #[test]
+    fn too_many_copies_are_refused_with_what_can_be_had() {
+        let error = three_nodes().scaled(NODES_MAX).unwrap_err().to_string();
+        assert!(error.contains("--scale` 33333 at most"), "{error}");
+    }
+}
