@@ -66,15 +66,15 @@ mod tests {
         }];
         trace.models = vec!["T4".to_owned()];
         trace.arrivals = vec![0; 8];
-        let percent = |mode| of(&trace, mode).map(|ceiling| ceiling.units);
+        let percent = |trace: &Trace, mode| of(trace, mode).map(|ceiling| ceiling.units);
         // 400 of each GPU is of no use to anyone, whoever chooses.
         assert_eq!(
-            [Mode::Online, Mode::Backlog, Mode::Churn].map(percent),
+            [Mode::Online, Mode::Backlog, Mode::Churn].map(|mode| percent(&trace, mode)),
             [Some(6000), Some(6000), None]
         );
         trace.arrivals = vec![0; 2];
         assert_eq!(
-            percent(Mode::Online),
+            percent(&trace, Mode::Online),
             Some(3000),
             "no more than what has come"
         );
