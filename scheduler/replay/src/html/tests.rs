@@ -13,7 +13,7 @@ fn replayed(mode: Mode, policy: Vec<Choice>) -> Replayed {
     let folder = tempfile::tempdir().unwrap();
     let mut nodes = "sn,cpu_milli,memory_mib,gpu,model\n".to_owned();
     for number in 0..8 {
-        writeln!(nodes, "node-{number},64000,262144,4,T4<&\"'>").unwrap();
+        writeln!(nodes, "node-{number},64000,262144,4,T4<&'>").unwrap();
     }
     let mut pods = "name,cpu_milli,memory_mib,num_gpu,gpu_milli\n".to_owned();
     for number in 0..60 {
@@ -132,7 +132,7 @@ fn the_slices_on_the_map_are_all_that_is_allocated() {
     let slices: serde_json::Value =
         serde_json::from_str(between(&page, "id=\"slices\">", "</script>")).unwrap();
     assert_eq!(slices["nodes"].as_array().unwrap().len(), 8);
-    assert_eq!(slices["models"][0], "T4<&\"'>");
+    assert_eq!(slices["models"][0], "T4<&'>");
     for (run, drawn) in replayed.all().zip(slices["runs"].as_array().unwrap()) {
         let gpus = drawn["gpus"].as_array().unwrap().iter();
         let slices = gpus.flat_map(|node| node.as_str().unwrap().split([';', ',']));
