@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     args::{Choice, Mode, ReplayArgs},
+    decimal::divide_half_even,
     policy::PolicyName,
     run::{Detail, run},
 };
@@ -141,7 +142,7 @@ fn the_slices_on_the_map_are_all_that_is_allocated() {
             .map(|s| s.parse().unwrap_or(1000_u64));
         let end = run.report.allocated_gpu_percent.last_key_value().unwrap().1;
         assert_eq!(
-            milli.sum::<u64>() * 10_000 / 32_000,
+            divide_half_even(u128::from(milli.sum::<u64>()) * 10_000, 32_000),
             end.units,
             "{}",
             run.report.policy
