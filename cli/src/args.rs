@@ -27,6 +27,20 @@ Examples:
 
 ";
 
+const REPLAY_EXAMPLES: &str = "\
+Examples, one pod at a time:
+  dovetail replay --nodes nodes.csv --pods pods.csv
+  dovetail replay --nodes nodes.csv --pods pods.csv --policy all -o html > report.html
+  dovetail replay --nodes nodes.csv --pods pods.csv -o json | jq '.allocated_gpu_percent[\"100\"]'
+Examples, published orders of arrival and ranks of nodes:
+  dovetail replay --nodes nodes.csv --pods pods.csv --arrivals order.u16 --node-rank rank.u16 \\
+    --seed 43 --policy dovetail,fgd
+Examples, work that waits, and work that ends:
+  dovetail replay --nodes nodes.csv --pods pods.csv --mode backlog --scale 8
+  dovetail replay --nodes nodes.csv --pods pods.csv --mode churn --load 0.95 --moves-per-100 1
+
+";
+
 /// Share GPUs and pack work onto hosts.
 #[derive(Debug, Parser)]
 #[command(name = "dovetail", version, after_help = format!("{EXAMPLES}{EXIT_STATUS}"))]
@@ -49,7 +63,7 @@ pub(crate) struct Global {
         default_value = "/run/dovetail/scheduler.sock"
     )]
     pub(crate) socket: PathBuf,
-    /// How to print: table for people, or json, the RPC's reply, for programs
+    /// How to print: table for people, json, the RPC's reply, for programs; replay also has html
     #[arg(
         short,
         long,
@@ -87,6 +101,8 @@ pub(crate) enum Format {
     Table,
     /// The RPC's reply as canonical protobuf JSON.
     Json,
+    /// One page that needs nothing else; only a replay has so much to show.
+    Html,
 }
 
 /// The verbs.
@@ -115,7 +131,8 @@ pub(crate) enum Command {
     },
     /// Show the scheduler's counters and the hash of its state
     Status(StatusArgs),
-    /// Replay a trace of nodes and workloads against a placement policy
+    /// Replay a trace of nodes and workloads against placement policies, side by side
+    #[command(after_help = format!("{REPLAY_EXAMPLES}{EXIT_STATUS}"))]
     Replay(ReplayArgs),
     /// Start a scheduler and simulated hosts on this machine and show what they do
     Demo(DemoArgs),

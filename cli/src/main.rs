@@ -9,7 +9,7 @@ mod json;
 mod output;
 mod spec;
 
-use args::{Cli, Command, NodeCommand};
+use args::{Cli, Command, Format, NodeCommand};
 use clap::Parser as _;
 use error::CliError;
 use std::process::ExitCode;
@@ -34,6 +34,10 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<u8, CliError> {
     let global = cli.global;
+    if global.output == Format::Html && !matches!(cli.command, Command::Replay(_)) {
+        let error = CliError::usage("`-o html` is for `dovetail replay` alone");
+        return Err(error.help("use `-o table` or `-o json`"));
+    }
     match cli.command {
         Command::Submit(args) => command::submit::run(&global, args).await,
         Command::Ps(args) => command::ps::run(&global, args).await,

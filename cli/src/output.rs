@@ -44,7 +44,8 @@ pub(crate) fn reply<M: Message>(
     table: impl FnOnce(&M) -> String,
 ) -> Result<(), CliError> {
     match format {
-        Format::Table => data(&table(message)),
+        // `main` lets nobody but a replay have a page.
+        Format::Table | Format::Html => data(&table(message)),
         Format::Json => data(&json::text(message, name)?),
     }
     Ok(())

@@ -18,6 +18,7 @@ mod repairs;
 
 pub use events::{Event, Events, EventsError, LIFETIME_TICKS, Lifetimes, Source};
 pub use generate::generate;
+pub(crate) use ground::{classes, rooms};
 pub use measure::{ByKind, Measured};
 pub use queue::Waits;
 pub use repairs::{MoveBudget, Repairs};

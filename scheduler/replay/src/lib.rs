@@ -10,11 +10,16 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod backlog;
+mod ceiling;
 pub mod churn;
 pub mod cluster;
 pub mod curve;
 pub mod decimal;
 pub mod demand;
+mod fragmentation;
+pub mod html;
+pub mod observe;
 pub mod policy;
 pub mod replay;
 pub mod report;
@@ -25,4 +30,4 @@ pub mod usage;
 
 pub use args::ReplayArgs;
 pub use report::Report;
-pub use run::{RunError, run};
+pub use run::{Detail, Replayed, RunError, run};

@@ -110,4 +110,4 @@ fn double(quantity: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

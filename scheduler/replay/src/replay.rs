@@ -141,14 +141,6 @@ impl Outcome {
         policy.placed(&self.cluster, class, decision);
         Ok(true)
     }
-
-    /// The decision time that so many percent of the decisions do not exceed, in microseconds.
-    pub fn decision_us(&self, percent: usize) -> Decimal {
-        let count = self.decisions_ns.len();
-        let rank = (count * percent).div_ceil(100).saturating_sub(1);
-        let (units, places) = (self.decisions_ns.get(rank).copied().unwrap_or(0), 3);
-        Decimal { units, places }
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,18 @@
-//! The result of a replay, as a table for people (`Display`) and as JSON for programs.
+//! The result of a replay as JSON for programs; `table` has it for people.
 
-use crate::{args::Mode, decimal::Decimal, policy::PolicyName, replay::Failed};
+mod table;
+
+use crate::{
+    args::Mode,
+    churn::{ByKind, Waits},
+    decimal::Decimal,
+    policy::PolicyName,
+    replay::Failed,
+};
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-/// Arrived percents that the table shows; JSON has the whole curve.
-const SHOWN: [u64; 3] = [60, 100, 130];
+pub use table::{Cells, Table};
 
 /// The result of a replay; its fields are the JSON keys.
 #[derive(Debug, Clone, Serialize)]
@@ -21,25 +28,43 @@ pub struct Report {
     /// GPUs.
     pub gpus: u64,
     /// Pods that arrived.
-    pub arrived: usize,
+    pub arrived: u64,
     /// Pods that were placed.
     pub placed: u64,
     /// GPU in use by arrived percent, in percent.
     pub allocated_gpu_percent: BTreeMap<u64, Decimal>,
-    /// How much had arrived at the first refusal; nothing if none was refused.
+    /// How much had arrived at the first refusal; nothing if none was refused, or all arrived at
+    /// once.
     pub first_refusal_percent: Option<Decimal>,
     /// Who was refused.
     pub failed: Failed,
+    /// Whom fgd refused of the same pods; nothing if it was not run.
+    pub failed_fgd: Option<Failed>,
     /// Moves of placed pods.
     pub moves: u64,
-    /// How long decisions took.
-    pub decision_us: DecisionTimes,
+    /// How long decisions took; nothing if all were one, or moves of others lie between them:
+    /// `cpu_seconds` has it all.
+    pub decision_us: Option<DecisionTimes>,
     /// CPU of the whole run, reading the files included.
     pub cpu_seconds: Decimal,
-    /// The most memory the process ever held.
+    /// The most memory the process held during the run.
     pub peak_rss_bytes: u64,
     /// What no scheduler can exceed; nothing where it is not computed.
     pub ceiling_percent: Option<Decimal>,
+    /// What only a replay with departures has.
+    #[serde(flatten)]
+    pub churned: Option<Churned>,
+}
+
+/// What only a replay with departures has, of its second half.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Churned {
+    /// Pods refused, of those of their class that came.
+    pub refused_percent: ByKind,
+    /// Pods moved for a hundred that came.
+    pub moves_per_100: Decimal,
+    /// How long pods wait if they may, in mean lifetimes, by class.
+    pub wait: Waits,
 }
 
 /// How long decisions took, in microseconds.
@@ -53,147 +78,51 @@ pub struct DecisionTimes {
     pub max: Decimal,
 }
 
-impl Report {
-    /// The report as JSON.
-    pub fn json(&self) -> String {
-        serde_json::to_string_pretty(self).expect("numbers and texts are always JSON")
-    }
-
-    fn rows(&self) -> Vec<(String, String)> {
-        let mut rows = vec![
-            row("policy", self.policy.to_string()),
-            row(
-                "cluster",
-                format!("{} nodes, {} GPUs", self.nodes, self.gpus),
-            ),
-            row(
-                "pods",
-                format!("{} arrived, {} placed", self.arrived, self.placed),
-            ),
-        ];
-        for percent in SHOWN {
-            if let Some(allocated) = self.allocated_gpu_percent.get(&percent) {
-                let label = format!("allocated at {percent} %");
-                rows.push((label, format!("{allocated} % of GPUs")));
-            }
-        }
-        let first = self.first_refusal_percent;
-        let first = first.map_or_else(
-            || "none".to_owned(),
-            |percent| format!("at {percent} % arrived"),
-        );
-        let DecisionTimes { p50, p99, max } = self.decision_us;
-        rows.extend([
-            row("first refusal", first),
-            row("refused", self.failures()),
-            row(
-                "decision",
-                format!("p50 {p50} us, p99 {p99} us, max {max} us"),
-            ),
-            row("CPU", format!("{} s", self.cpu_seconds)),
-            row("peak memory", format!("{} MiB", self.peak_rss_bytes >> 20)),
-        ]);
-        rows
-    }
-
-    fn failures(&self) -> String {
-        let Failed {
-            total,
-            cpu_only,
-            share,
-            gpu1,
-            gpu2,
-            gpu4,
-            gpu8,
-        } = self.failed;
-        format!(
-            "{total}: {cpu_only} CPU only, {share} shares, {gpu1} of 1 GPU, {gpu2} of 2, {gpu4} of 4, \
-             {gpu8} of 8"
-        )
+impl DecisionTimes {
+    /// Of so many nanoseconds each, shortest first; nothing of no decision.
+    pub fn of(sorted_ns: &[u64]) -> Option<Self> {
+        let at = |percent: usize| {
+            let rank = (sorted_ns.len() * percent).div_ceil(100).saturating_sub(1);
+            let (units, places) = (*sorted_ns.get(rank)?, 3);
+            Some(Decimal { units, places })
+        };
+        Some(Self {
+            p50: at(50)?,
+            p99: at(99)?,
+            max: at(100)?,
+        })
     }
 }
 
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.rows();
-        let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-        let lines: Vec<String> = rows
-            .iter()
-            .map(|(label, value)| format!("{label:width$}  {value}"))
-            .collect();
-        f.write_str(&lines.join("\n"))
-    }
+/// Pods as failures are counted.
+pub const KINDS: [&str; 6] = ["CPU only", "share", "1 GPU", "2 GPUs", "4 GPUs", "8 GPUs"];
+
+/// By kind, in the order of [`KINDS`].
+pub fn by_kind(failed: &Failed) -> [u64; 6] {
+    let Failed {
+        cpu_only,
+        share,
+        gpu1,
+        gpu2,
+        gpu4,
+        gpu8,
+        total: _,
+    } = *failed;
+    [cpu_only, share, gpu1, gpu2, gpu4, gpu8]
 }
 
-fn row(label: &str, value: String) -> (String, String) {
-    (label.to_owned(), value)
+/// One report as an object, several as `{"runs": [...]}`.
+pub fn json(reports: &[Report]) -> String {
+    #[derive(Serialize)]
+    struct Runs<'a> {
+        runs: &'a [Report],
+    }
+    let text = match reports {
+        [report] => serde_json::to_string_pretty(report),
+        runs => serde_json::to_string_pretty(&Runs { runs }),
+    };
+    text.expect("numbers and texts are always JSON")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report() -> Report {
-        let us = |units| Decimal { units, places: 3 };
-        let percent = Decimal::hundredths;
-        Report {
-            policy: PolicyName::BestFit,
-            mode: Mode::Online,
-            seed: 42,
-            nodes: 3,
-            gpus: 8,
-            arrived: 12,
-            placed: 11,
-            allocated_gpu_percent: [(60, percent(5998)), (100, percent(9300))].into(),
-            first_refusal_percent: None,
-            failed: Failed {
-                total: 1,
-                gpu8: 1,
-                ..Failed::default()
-            },
-            moves: 0,
-            decision_us: DecisionTimes {
-                p50: us(1250),
-                p99: us(9001),
-                max: us(100_000),
-            },
-            cpu_seconds: Decimal::millionths(34_361),
-            peak_rss_bytes: 7 << 20,
-            ceiling_percent: None,
-        }
-    }
-
-    #[test]
-    fn json_has_the_promised_keys_and_exact_numbers() {
-        let json: serde_json::Value = serde_json::from_str(&report().json()).unwrap();
-        let wanted = serde_json::json!({
-            "policy": "best-fit", "mode": "online", "seed": 42, "nodes": 3, "gpus": 8,
-            "arrived": 12, "placed": 11,
-            "allocated_gpu_percent": {"60": 59.98, "100": 93.0},
-            "first_refusal_percent": null,
-            "failed": {
-                "total": 1, "cpu_only": 0, "share": 0, "gpu1": 0, "gpu2": 0, "gpu4": 0, "gpu8": 1
-            },
-            "moves": 0,
-            "decision_us": {"p50": 1.25, "p99": 9.001, "max": 100.0},
-            "cpu_seconds": 0.034361, "peak_rss_bytes": 7_340_032, "ceiling_percent": null,
-        });
-        assert_eq!(json, wanted);
-    }
-
-    #[test]
-    fn the_table_says_it_in_lines() {
-        let wanted = "\
-policy              best-fit
-cluster             3 nodes, 8 GPUs
-pods                12 arrived, 11 placed
-allocated at 60 %   59.98 % of GPUs
-allocated at 100 %  93.00 % of GPUs
-first refusal       none
-refused             1: 0 CPU only, 0 shares, 0 of 1 GPU, 0 of 2, 0 of 4, 1 of 8
-decision            p50 1.250 us, p99 9.001 us, max 100.000 us
-CPU                 0.034361 s
-peak memory         7 MiB";
-        assert_eq!(report().to_string(), wanted);
-    }
-}
+pub(crate) mod tests;

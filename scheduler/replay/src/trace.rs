@@ -6,6 +6,7 @@ mod inflate;
 mod nodes;
 mod order;
 mod pods;
+mod scale;
 
 use crate::{
     cluster::{Cluster, Node},

@@ -79,7 +79,7 @@ pub(super) fn decision(slot: &Slot) -> Decision {
 }
 
 /// Every node when it is empty. GPUs of a model are one kind of node and one device.
-pub(super) fn rooms(trace: &Trace) -> Vec<Room> {
+pub(crate) fn rooms(trace: &Trace) -> Vec<Room> {
     trace.nodes.iter().map(room).collect()
 }
 
@@ -101,7 +101,7 @@ fn room(row: &NodeRow) -> Room {
 }
 
 /// What each class takes, in the core's terms.
-pub(super) fn classes(trace: &Trace) -> Vec<packing::Demand> {
+pub(crate) fn classes(trace: &Trace) -> Vec<packing::Demand> {
     let models = u8::try_from(trace.models.len()).expect("models are numbered with a byte");
     let class = |demand: &Demand| {
         let milli = u64::from(demand.gpu_milli);

@@ -4,7 +4,7 @@ use super::*;
 use crate::demand::Models;
 
 /// A share of one GPU with so many cores.
-pub(super) fn share(cores: u64, gpu_milli: u16) -> Demand {
+pub(crate) fn share(cores: u64, gpu_milli: u16) -> Demand {
     Demand {
         cpu_milli: cores * 1000,
         memory_mib: 0,
@@ -16,13 +16,13 @@ pub(super) fn share(cores: u64, gpu_milli: u16) -> Demand {
 }
 
 /// So many whole GPUs with one core.
-pub(super) fn whole(gpus: u8) -> Demand {
+pub(crate) fn whole(gpus: u8) -> Demand {
     let demand = share(1, 1000);
     Demand { gpus, ..demand }
 }
 
 /// One core.
-pub(super) fn cpu_only() -> Demand {
+pub(crate) fn cpu_only() -> Demand {
     let (gpus, gpu_milli) = (0, 0);
     Demand {
         gpus,
@@ -32,7 +32,7 @@ pub(super) fn cpu_only() -> Demand {
 }
 
 /// A trace whose pods ask for this, so many times each.
-pub(super) fn trace(pods: &[(Demand, usize)]) -> Trace {
+pub(crate) fn trace(pods: &[(Demand, usize)]) -> Trace {
     let classes = pods.iter().map(|(demand, _)| *demand);
     let pods = (0..)
         .zip(pods)

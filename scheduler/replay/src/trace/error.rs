@@ -115,4 +115,18 @@ pub enum TraceError {
         /// What is wrong, and what to do.
         fix: String,
     },
+    /// Copies would make it too large.
+    #[error(
+        "failed to copy the trace {copies} times: it has {one} {what}: give `--scale` {most} at most"
+    )]
+    Scale {
+        /// Copies wanted.
+        copies: usize,
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are of it.
+        one: usize,
+        /// Copies that can be had.
+        most: usize,
+    },
 }

@@ -7,7 +7,7 @@ use std::{path::Path, str::FromStr};
 use thiserror::Error;
 
 /// Most arrivals of one replay.
-const ARRIVALS_MAX: usize = 4_000_000;
+pub(super) const ARRIVALS_MAX: usize = 4_000_000;
 
 /// The largest pod, in thousandths of a GPU: published orders miss the demand by at most one pod.
 const POD_MAX_MILLI: u64 = 16_000;

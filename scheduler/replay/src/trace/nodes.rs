@@ -9,7 +9,7 @@ use crate::cluster::GPUS_PER_NODE_MAX;
 use std::{collections::BTreeSet, path::Path};
 
 /// Most nodes: the largest cluster ten times over.
-const NODES_MAX: usize = 100_000;
+pub(super) const NODES_MAX: usize = 100_000;
 
 /// Most GPU models: they are bits of a word.
 const MODELS_MAX: usize = 64;

@@ -1,8 +1,8 @@
 //! The published traces and results, where they are.
 
 use dovetail_replay::{
-    Report,
-    args::{Mode, ReplayArgs},
+    Detail, Report,
+    args::{Choice, Mode, ReplayArgs},
     policy::PolicyName,
     run,
 };
@@ -87,10 +87,16 @@ impl Data {
             node_rank: Some(self.folder.join(format!("perm_{trace}.u16"))),
             seed,
             demand: "1.3".parse().unwrap(),
-            policy,
+            policy: vec![Choice::One(policy)],
+            no_baseline: true,
             mode: Mode::Online,
+            scale: 1,
+            load: None,
+            lifetime: None,
+            moves_per_100: None,
         };
-        run(&args).unwrap()
+        let mut replayed = run(&args, Detail::Numbers).unwrap();
+        replayed.runs.remove(0).report
     }
 
     fn pods(&self, trace: &str) -> PathBuf {
