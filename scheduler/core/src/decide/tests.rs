@@ -8,6 +8,7 @@ mod rounds;
 use super::Ask;
 use dovetail_model::{
     id::{SliceId, Tenant, WorkloadId},
+    label::{LabelKey, LabelValue, Taint, TaintEffect},
     resources::{GpuAmount, GpuRequest, GpuShare},
     units::GpuMilli,
     workload::WorkloadSpec,
@@ -29,6 +30,19 @@ pub(crate) fn ask<'a>(id: u64, tenant: &'a Tenant, spec: &'a WorkloadSpec) -> As
         attempt: 1,
         tenant,
         spec,
+    }
+}
+
+pub(crate) fn label(key: &str, value: &str) -> (LabelKey, LabelValue) {
+    (LabelKey::new(key).unwrap(), LabelValue::new(value).unwrap())
+}
+
+pub(crate) fn taint(key: &str, value: &str) -> Taint {
+    let (key, value) = label(key, value);
+    Taint {
+        key,
+        value,
+        effect: TaintEffect::NoSchedule,
     }
 }
 

@@ -18,6 +18,7 @@ use dovetail_model::{
     gpu::{GpuHealth, GpuInfo, GpuModel},
     grant::GrantSet,
     id::{BootId, ClusterId, GpuUuid, Name, NodeName, SliceId, Tenant, WorkloadId},
+    label::Labels,
     node::Inventory,
     report::{ExitCause, ExitRecord, SliceReport, SliceState, SliceStatus},
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
@@ -89,6 +90,8 @@ fn inventory(node: &str, gpus: u32) -> Inventory {
         level: Level::Shared,
         enforces: vec![],
         not_enforced: vec![],
+        labels: Labels::new(),
+        taints: vec![],
     }
 }
 
