@@ -189,7 +189,7 @@ fn filter(wire: &v1::ListWorkloadsRequest) -> Result<Filter, Violations> {
     let states: Vec<_> = states.into_iter().flatten().collect();
     let ended = states
         .iter()
-        .any(|state| *state >= dovetail_core::effect::WorkloadState::Succeeded);
+        .any(|state| *state >= dovetail_core::state::WorkloadState::Succeeded);
     Ok(Filter {
         queue: queue.and_then(Result::ok),
         include_ended: wire.include_ended || ended,

@@ -7,12 +7,12 @@ mod scheduling;
 
 use super::Engine;
 use crate::{
-    effect::{Answer, Effect, Refusal, WorkloadState, WorkloadView},
+    effect::{Answer, Effect, Refusal, WorkloadView},
     event::Event,
     input::{Caller, Input, Mutation, ReplyId, Report, Request, SessionId, WorkloadRef},
     policy::Policy,
     problem::Problem,
-    state::State,
+    state::{State, WorkloadState},
 };
 use dovetail_model::{
     gpu::{GpuHealth, GpuInfo, GpuModel},
