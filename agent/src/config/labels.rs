@@ -33,12 +33,15 @@ pub(super) fn shown_labels(labels: &Labels) -> BTreeMap<&str, &str> {
 }
 
 pub(super) fn shown_taints(taints: &[Taint]) -> Vec<ShownTaint<'_>> {
-    let shown = |taint: &'_ Taint| ShownTaint {
+    taints.iter().map(shown_taint).collect()
+}
+
+fn shown_taint(taint: &Taint) -> ShownTaint<'_> {
+    ShownTaint {
         key: taint.key.as_str(),
         value: taint.value.as_str(),
         effect: taint.effect.name(),
-    };
-    taints.iter().map(shown).collect()
+    }
 }
 
 impl Check<'_> {
