@@ -12,6 +12,7 @@ use dovetail_core::{
 use dovetail_model::{
     gpu::{GpuHealth, GpuInfo, GpuModel},
     id::{BootId, ClusterId, GpuUuid, NodeName, Tenant},
+    label::Labels,
     node::Inventory,
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
     time::Now,
@@ -49,6 +50,8 @@ fn inventory(index: u32) -> Inventory {
         level: Level::Shared,
         enforces: vec![],
         not_enforced: vec![],
+        labels: Labels::new(),
+        taints: vec![],
     }
 }
 

@@ -15,6 +15,8 @@ mod faults;
 mod gang;
 #[path = "cluster/grpc_surface.rs"]
 mod grpc_surface;
+#[path = "cluster/labels.rs"]
+mod labels;
 #[path = "cluster/limits.rs"]
 mod limits;
 #[path = "cluster/nodes.rs"]

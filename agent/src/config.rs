@@ -1,11 +1,16 @@
 //! The configuration file: read whole, checked whole, before anything is touched.
 
+mod labels;
+
 use dovetail_model::{
     id::NodeName,
+    label::{Labels, Taint},
     units::{Bytes, CpuMilli},
 };
+use labels::{RawTaint, ShownTaint, shown_labels, shown_taints};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     fmt, fs, io,
     path::{Component, Path, PathBuf},
 };
@@ -20,6 +25,10 @@ const OUTPUT_MIN_BYTES: u64 = 64 << 10;
 pub struct Config {
     /// This node.
     pub node: NodeName,
+    /// What it is called besides.
+    pub labels: Labels,
+    /// What keeps work off it, by key.
+    pub taints: Vec<Taint>,
     /// The scheduler's Unix socket.
     pub scheduler_socket: PathBuf,
     /// What must survive a reboot.
@@ -134,6 +143,8 @@ struct RawConfig {
     reserve: RawReserve,
     output: RawOutput,
     log: RawLog,
+    labels: BTreeMap<String, Spanned<String>>,
+    taints: Vec<RawTaint>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -212,6 +223,8 @@ impl Config {
             log: ShownLog {
                 format: self.log_format,
             },
+            labels: shown_labels(&self.labels),
+            taints: shown_taints(&self.taints),
         };
         toml::to_string(&shown).expect("plain strings and numbers have a TOML form")
     }
@@ -232,6 +245,8 @@ struct Shown<'a> {
     reserve: ShownReserve,
     output: ShownOutput,
     log: ShownLog,
+    labels: BTreeMap<&'a str, &'a str>,
+    taints: Vec<ShownTaint<'a>>,
 }
 
 #[derive(Serialize)]
@@ -259,6 +274,8 @@ struct Check<'a> {
 impl Check<'_> {
     fn config(&mut self, raw: RawConfig) -> Option<Config> {
         let node = self.node(raw.node);
+        let labels = self.labels(&raw.labels);
+        let taints = self.taints(&raw.taints);
         let scheduler_socket = self.absolute(
             "scheduler_socket",
             raw.scheduler_socket,
@@ -283,6 +300,8 @@ impl Check<'_> {
         );
         Some(Config {
             node: node?,
+            labels,
+            taints,
             scheduler_socket,
             state_dir,
             run_dir,

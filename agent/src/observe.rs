@@ -11,6 +11,7 @@ use crate::config::Reserve;
 use dovetail_model::{
     gpu::GpuInfo,
     id::{BootId, NodeName},
+    label::{Labels, Taint},
     node::Inventory,
     resources::Level,
     units::{Bytes, CpuMilli},
@@ -40,6 +41,10 @@ pub struct Identity {
     pub node: NodeName,
     /// Of this boot.
     pub boot_id: BootId,
+    /// What its operator calls it.
+    pub labels: Labels,
+    /// What keeps work off it.
+    pub taints: Vec<Taint>,
 }
 
 /// Everything slices may be given: what there is, less what is kept back.
@@ -73,6 +78,8 @@ pub fn inventory(
         },
         enforces: enforcement.enforces.clone(),
         not_enforced: enforcement.not_enforced.clone(),
+        labels: identity.labels.clone(),
+        taints: identity.taints.clone(),
     }
 }
 

@@ -186,6 +186,15 @@ pub(crate) struct SpecArgs {
     /// Label for people; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,
+    /// Label its nodes must have; may be repeated. KEY- drops what the file says
+    #[arg(long = "node-selector", value_name = "KEY=VALUE")]
+    pub(crate) node_selector: Vec<String>,
+    /// Taint of nodes it bears: KEY=VALUE, or KEY for every value; may be repeated
+    #[arg(long = "toleration", value_name = "KEY[=VALUE]")]
+    pub(crate) tolerations: Vec<String>,
+    /// It may be moved to make room, at so many seconds of work lost per GPU
+    #[arg(long, value_name = "RESTART_COST_SECONDS")]
+    pub(crate) movable: Option<u32>,
     /// Working directory [default: /]
     #[arg(long)]
     pub(crate) workdir: Option<String>,

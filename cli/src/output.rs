@@ -14,7 +14,10 @@ use crate::{args::Format, error::CliError, json};
 use dovetail_model::units::{Bytes, CpuMilli, GpuMilli};
 use dovetail_proto::v1;
 use prost::Message;
-use std::io::Write as _;
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::Write as _,
+};
 use tabled::{
     builder::Builder,
     settings::{Padding, Style},
@@ -73,6 +76,13 @@ fn pairs(rows: &[(&str, String)]) -> String {
     shown
         .map(|(name, value)| format!("{name:width$}  {value}\n"))
         .collect()
+}
+
+/// `pool=train, zone=a`, in the order of the keys.
+fn labels(map: &HashMap<String, String>) -> String {
+    let sorted: BTreeMap<_, _> = map.iter().collect();
+    let shown = sorted.iter().map(|(key, value)| format!("{key}={value}"));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// How long ago, in the one unit that matters.

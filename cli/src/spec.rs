@@ -8,8 +8,8 @@ use crate::{
 };
 use dovetail_model::units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU};
 use dovetail_proto::v1::{
-    GpuRequest, GpuShare, Level, Resources, Restart, RestartPolicy, WholeGpus, WorkloadKind,
-    WorkloadSpec, gpu_request::Amount,
+    GpuRequest, GpuShare, Level, Movable, Resources, Restart, RestartPolicy, Toleration,
+    TolerationOperator, WholeGpus, WorkloadKind, WorkloadSpec, gpu_request::Amount,
 };
 use std::{io::Read as _, path::Path, str::FromStr};
 
@@ -26,6 +26,7 @@ pub(crate) fn build(args: SpecArgs) -> Result<WorkloadSpec, CliError> {
     resources(&mut spec, &args)?;
     durations(&mut spec, &args)?;
     pairs(&mut spec, &args)?;
+    nodes(&mut spec, &args)?;
     scalars(&mut spec, args);
     if spec.name.is_empty() {
         spec.name = default_name(&spec.argv);
@@ -185,6 +186,45 @@ fn pairs(spec: &mut WorkloadSpec, args: &SpecArgs) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Which nodes it may go to, and whether it may be moved between them.
+fn nodes(spec: &mut WorkloadSpec, args: &SpecArgs) -> Result<(), CliError> {
+    for text in &args.node_selector {
+        if let Some((key, value)) = text.split_once('=') {
+            spec.node_selector.insert(key.to_owned(), value.to_owned());
+        } else if let Some(key) = text.strip_suffix('-') {
+            spec.node_selector.remove(key);
+        } else {
+            let why = format!("--node-selector: `{text}` has no `=`");
+            return Err(CliError::usage(why)
+                .help("write KEY=VALUE, or KEY- to drop what the file asks for"));
+        }
+    }
+    for text in &args.tolerations {
+        let toleration = toleration(text);
+        if !spec.tolerations.contains(&toleration) {
+            spec.tolerations.push(toleration);
+        }
+    }
+    if let Some(restart_cost_seconds) = args.movable {
+        spec.movable = Some(Movable {
+            restart_cost_seconds,
+        });
+    }
+    Ok(())
+}
+
+fn toleration(text: &str) -> Toleration {
+    let (key, operator, value) = match text.split_once('=') {
+        Some((key, value)) => (key, TolerationOperator::Equal, value),
+        None => (text, TolerationOperator::Exists, ""),
+    };
+    Toleration {
+        key: key.to_owned(),
+        operator: operator.into(),
+        value: value.to_owned(),
+    }
+}
+
 fn scalars(spec: &mut WorkloadSpec, args: SpecArgs) {
     let set = |field: &mut String, value: Option<String>| {
         if let Some(value) = value {
@@ -300,6 +340,29 @@ mod tests {
         ] {
             assert_eq!(typed(bad).unwrap_err().exit_code, 2, "{bad}");
         }
+    }
+
+    #[test]
+    fn nodes_are_chosen_by_label_and_by_what_is_tolerated() {
+        let spec = typed("--node-selector a=1 --node-selector b= --toleration c --toleration d=e --toleration c --movable 90 -- x").unwrap();
+        assert_eq!(spec.node_selector["a"], "1");
+        assert_eq!(spec.node_selector["b"], "");
+        let tolerations: Vec<_> = spec
+            .tolerations
+            .iter()
+            .map(|t| (t.key.as_str(), t.operator(), t.value.as_str()))
+            .collect();
+        let expected = [
+            ("c", TolerationOperator::Exists, ""),
+            ("d", TolerationOperator::Equal, "e"),
+        ];
+        assert_eq!(tolerations, expected);
+        assert_eq!(spec.movable.unwrap().restart_cost_seconds, 90);
+        let dropped = typed("--node-selector a=1 --node-selector a- -- x").unwrap();
+        assert!(dropped.node_selector.is_empty());
+        let error = typed("--node-selector a -- x").unwrap_err();
+        assert_eq!(error.exit_code, 2);
+        assert_eq!(typed("-- x").unwrap().movable, None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod enums;
 mod fields;
 pub mod grant;
+pub mod label;
 pub mod node;
 pub mod reason;
 pub mod report;

@@ -6,6 +6,7 @@ use dovetail_core::input::SessionId;
 use dovetail_model::{
     gpu::{GpuHealth, GpuInfo, GpuModel},
     id::{GpuUuid, NodeName},
+    label::Labels,
     node::Inventory,
     resources::Level,
     time::Now,
@@ -91,6 +92,8 @@ impl Node {
             level: Level::Shared,
             enforces: vec![],
             not_enforced: vec![],
+            labels: Labels::new(),
+            taints: vec![],
         }
     }
 }

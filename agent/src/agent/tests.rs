@@ -5,6 +5,7 @@ use dovetail_model::{
     gpu::{GpuHealth, GpuInfo, GpuModel},
     grant::GpuGrant,
     id::{BootId, GpuUuid, Revision, Term, WorkloadId},
+    label::Labels,
     report::{ExitCause, SliceState},
     time::{SECOND_NS, WallNs},
     units::{Bytes, CpuMilli, GpuMilli},
@@ -47,6 +48,8 @@ pub(crate) fn inventory() -> Inventory {
         level: Level::Shared,
         enforces: Vec::new(),
         not_enforced: Vec::new(),
+        labels: Labels::new(),
+        taints: Vec::new(),
     }
 }
 

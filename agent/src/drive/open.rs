@@ -145,6 +145,8 @@ fn sources(config: &Config, enforcer: &Enforcer) -> Result<(Sources, Vec<GpuRead
         identity: Identity {
             node: config.node.clone(),
             boot_id: boot_id(&config.proc_root)?,
+            labels: config.labels.clone(),
+            taints: config.taints.clone(),
         },
         capacity,
         reserve: config.reserve,

@@ -1,14 +1,14 @@
 //! Nodes for people.
 
-use super::{age, bytes, columns, cpu, gpu, pairs, short};
-use dovetail_proto::v1::{Gpu, Node, NodeState};
+use super::{age, bytes, columns, cpu, gpu, labels, pairs, short};
+use dovetail_proto::v1::{Gpu, Node, NodeState, Taint};
 
-/// One line each.
+/// One line each; labels and taints have a column where a node has some.
 pub(crate) fn nodes(list: &[Node]) -> String {
     if list.is_empty() {
         return "no nodes; start `dovetail-agent` on a host to enrol it\n".to_owned();
     }
-    let header = [
+    let mut header = vec![
         "NODE",
         "STATE",
         "GPUS",
@@ -18,7 +18,26 @@ pub(crate) fn nodes(list: &[Node]) -> String {
         "SLICES",
         "HEARD",
     ];
-    columns(&header, list.iter().map(row))
+    let mut rows: Vec<Vec<String>> = list.iter().map(row).collect();
+    let shown: [(&str, fn(&Node) -> String); 2] = [
+        ("LABELS", |node| labels(&node.labels).replace(", ", ",")),
+        ("TAINTS", |node| taints(node).replace(", ", ",")),
+    ];
+    for (name, show) in shown {
+        let cells: Vec<String> = list.iter().map(show).collect();
+        if cells.iter().any(|cell| !cell.is_empty()) {
+            header.push(name);
+            let rows = rows.iter_mut().zip(cells);
+            rows.for_each(|(row, cell)| {
+                row.push(if cell.is_empty() {
+                    "-".to_owned()
+                } else {
+                    cell
+                })
+            });
+        }
+    }
+    columns(&header, rows)
 }
 
 fn row(node: &Node) -> Vec<String> {
@@ -56,6 +75,25 @@ fn state(node: &Node) -> String {
     text
 }
 
+/// `dedicated=ml:NoSchedule`, as an agent's operator would write it.
+fn taints(node: &Node) -> String {
+    let shown: Vec<String> = node.taints.iter().map(taint).collect();
+    shown.join(", ")
+}
+
+fn taint(taint: &Taint) -> String {
+    let equals = if taint.value.is_empty() { "" } else { "=" };
+    let effect = short(taint.effect().as_str_name(), "TAINT_EFFECT_");
+    let effect: String = effect.split('_').map(capitalised).collect();
+    format!("{}{equals}{}:{effect}", taint.key, taint.value)
+}
+
+/// `Schedule` from `SCHEDULE`.
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(word.len().min(1));
+    first.to_owned() + &rest.to_lowercase()
+}
+
 /// `8x H100-80`, or each model with its count.
 pub(super) fn models(gpus: &[Gpu]) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
@@ -84,6 +122,8 @@ pub(crate) fn node(node: &Node) -> String {
         ("node", node.name.clone()),
         ("state", state(node)),
         ("cordoned", node.cordon_reason.clone()),
+        ("labels", labels(&node.labels)),
+        ("taints", taints(node)),
         ("agent", node.agent_version.clone()),
         ("boot", node.boot_id.clone()),
         ("heard", age(node.last_report_at) + " ago"),
@@ -155,4 +195,47 @@ fn gpu_row(gpu_info: &Gpu) -> Vec<String> {
             .collect::<Vec<_>>()
             .join(" "),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dovetail_proto::v1::TaintEffect;
+
+    fn named(name: &str) -> Node {
+        Node {
+            name: name.to_owned(),
+            ..Node::default()
+        }
+    }
+
+    #[test]
+    fn labels_and_taints_have_columns_only_where_a_node_has_some() {
+        let mut list = [named("a"), named("b")];
+        assert!(!nodes(&list).contains("LABELS"));
+        list[1].labels = [("zone", "x"), ("disk", "")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into();
+        let text = nodes(&list);
+        assert!(
+            text.contains("LABELS") && !text.contains("TAINTS"),
+            "{text}"
+        );
+        assert!(text.lines().nth(1).unwrap().ends_with('-'), "{text}");
+        assert!(
+            text.lines().nth(2).unwrap().ends_with("disk=,zone=x"),
+            "{text}"
+        );
+        list[0].taints = vec![Taint {
+            key: "slow".to_owned(),
+            value: String::new(),
+            effect: TaintEffect::NoSchedule.into(),
+        }];
+        let text = nodes(&list);
+        assert!(
+            text.lines().nth(1).unwrap().ends_with("slow:NoSchedule"),
+            "{text}"
+        );
+        assert!(node(&list[1]).contains("disk=, zone=x"));
+    }
 }

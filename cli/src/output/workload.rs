@@ -1,9 +1,9 @@
 //! Workloads for people.
 
-use super::{age, bytes, columns, cpu, gpu, pairs, short, state, time};
+use super::{age, bytes, columns, cpu, gpu, labels, pairs, short, state, time};
 use dovetail_proto::v1::{
-    Cause, ExitRecord, GpuRequest, Level, Member, Placement, Workload, WorkloadSpec, WorkloadState,
-    gpu_request::Amount,
+    Cause, ExitRecord, GpuRequest, Level, Member, Placement, Toleration, TolerationOperator,
+    Workload, WorkloadSpec, WorkloadState, gpu_request::Amount,
 };
 
 /// One line each; the last column says where, or why not.
@@ -141,6 +141,9 @@ pub(crate) fn workload(workload: &Workload) -> String {
                 .unwrap_or_default(),
         ),
         ("needs", needs(&spec)),
+        ("on nodes", labels(&spec.node_selector)),
+        ("tolerates", tolerations(&spec.tolerations)),
+        ("movable", movable(&spec)),
         ("command", spec.argv.join(" ")),
         ("submitted", time(workload.submitted_at)),
         ("ended", time(workload.ended_at)),
@@ -159,6 +162,26 @@ pub(crate) fn workload(workload: &Workload) -> String {
         text += &indented(&member_pairs(member));
     }
     text
+}
+
+fn tolerations(list: &[Toleration]) -> String {
+    let shown = |toleration: &Toleration| match toleration.operator() {
+        TolerationOperator::Exists => toleration.key.clone(),
+        _ => format!("{}={}", toleration.key, toleration.value),
+    };
+    list.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+fn movable(spec: &WorkloadSpec) -> String {
+    let Some(movable) = spec.movable else {
+        return String::new();
+    };
+    let each = match spec.resources.as_ref().and_then(|r| r.gpu.as_ref()) {
+        Some(_) => "GPU",
+        None => "member",
+    };
+    let seconds = movable.restart_cost_seconds;
+    format!("yes, at {seconds} s of work lost per {each}")
 }
 
 fn needs(spec: &WorkloadSpec) -> String {

@@ -6,6 +6,7 @@
 pub mod gpu;
 pub mod grant;
 pub mod id;
+pub mod label;
 pub mod node;
 pub mod reason;
 pub mod report;

@@ -3,6 +3,7 @@
 use crate::{
     gpu::GpuInfo,
     id::{BootId, NodeName},
+    label::{Labels, Taint},
     resources::Level,
     units::{Bytes, CpuMilli},
 };
@@ -32,6 +33,12 @@ pub struct Inventory {
     pub enforces: Vec<String>,
     /// Limits it cannot enforce here, with the reason.
     pub not_enforced: Vec<String>,
+    /// What its operator calls it. Records from before there were labels have none.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+    /// What keeps work off it, by key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<Taint>,
 }
 
 /// What a node measured: soft, never journaled.

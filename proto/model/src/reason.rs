@@ -2,6 +2,7 @@
 
 use crate::{
     id::{NodeName, SliceId},
+    label::{LabelKey, LabelValue, Taint},
     resources::Level,
     units::{Bytes, CpuMilli, GpuMilli},
 };
@@ -19,6 +20,20 @@ pub enum Reason {
     NodeCordoned {
         /// What the operator said.
         why: String,
+    },
+    /// The node lacks a label that is asked for, or has another value of it.
+    NodeLabelMismatch {
+        /// The label.
+        key: LabelKey,
+        /// The value asked for.
+        asked: LabelValue,
+        /// The node's value; absent: it has no such label.
+        found: Option<LabelValue>,
+    },
+    /// The node has a taint that the workload does not tolerate.
+    TaintNotTolerated {
+        /// The taint.
+        taint: Taint,
     },
     /// Too little CPU is free on the node.
     InsufficientCpu {
@@ -121,6 +136,8 @@ impl Reason {
             Self::NoNodes => "NoNodes",
             Self::NodeUnreachable => "NodeUnreachable",
             Self::NodeCordoned { .. } => "NodeCordoned",
+            Self::NodeLabelMismatch { .. } => "NodeLabelMismatch",
+            Self::TaintNotTolerated { .. } => "TaintNotTolerated",
             Self::InsufficientCpu { .. } => "InsufficientCpu",
             Self::InsufficientMemory { .. } => "InsufficientMemory",
             Self::InsufficientWholeGpus { .. } => "InsufficientWholeGpus",
@@ -164,6 +181,19 @@ impl fmt::Display for Reason {
             Self::NodeUnreachable => f.write_str("the node does not report"),
             Self::NodeCordoned { why } if why.is_empty() => f.write_str("the node is cordoned"),
             Self::NodeCordoned { why } => write!(f, "the node is cordoned: {why}"),
+            Self::NodeLabelMismatch {
+                key,
+                asked,
+                found: None,
+            } => write!(f, "has no label {key}; {key}={asked} is asked for"),
+            Self::NodeLabelMismatch {
+                key,
+                asked,
+                found: Some(found),
+            } => write!(f, "is labelled {key}={found}; {key}={asked} is asked for"),
+            Self::TaintNotTolerated { taint } => {
+                write!(f, "has the taint {taint}, which is not tolerated")
+            }
             Self::InsufficientCpu { asked, free } => {
                 write!(f, "needs {asked} CPU, {free} free")
             }

@@ -2,6 +2,7 @@
 
 use crate::{
     id::Name,
+    label::{Labels, Toleration},
     resources::Resources,
     time::SECOND_NS,
     units::{Bytes, CpuMilli},
@@ -23,6 +24,8 @@ pub const SHARE_BYTES: RangeInclusive<u64> = (1 << 20)..=(16 << 40);
 pub const GANG_SIZE: RangeInclusive<u32> = 1..=1024;
 /// Priorities.
 pub const PRIORITY: RangeInclusive<i32> = -1000..=1000;
+/// Seconds of work that each GPU of a movable workload loses when it is moved: up to a week.
+pub const RESTART_COST_SECONDS: RangeInclusive<u32> = 0..=(7 * 86_400);
 /// Most arguments, environment variables.
 pub const LIST_MAX: usize = 256;
 /// Most bytes of all arguments, or of the environment: a quarter of what Linux takes.
@@ -76,6 +79,16 @@ pub struct WorkloadSpec {
     pub stop_grace_ns: u64,
     /// Further attempts.
     pub restart: Restart,
+    /// Labels that its nodes must have, all of them. Like what follows it is left out where it is
+    /// empty, so that records from before it read and hash as they did.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub node_selector: Labels,
+    /// Taints that it bears.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tolerations: Vec<Toleration>,
+    /// It may be stopped here and started elsewhere to make room; absent: it may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub movable: Option<Movable>,
 }
 
 /// The three kinds of work.
@@ -133,6 +146,13 @@ impl Default for Restart {
     }
 }
 
+/// What it costs to stop a workload and start it elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Movable {
+    /// Seconds of work that each of its GPUs loses, or each member of one without GPUs.
+    pub restart_cost_seconds: u32,
+}
+
 /// Which ends are followed by another attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RestartPolicy {
@@ -181,6 +201,9 @@ impl WorkloadSpec {
             stop_signal: 15,
             stop_grace_ns: 10 * SECOND_NS,
             restart: Restart::default(),
+            node_selector: Labels::new(),
+            tolerations: Vec::new(),
+            movable: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::v1;
 use dovetail_model::{
     gpu::GpuHealth,
+    label::TaintEffect,
     report::{ExitCause, SliceState},
     resources::Level,
     workload::{RestartPolicy, WorkloadKind},
@@ -45,7 +46,9 @@ wire_enum!(
     RestartPolicy,
     GpuHealth,
     WorkloadState,
-    OutputStream
+    OutputStream,
+    TaintEffect,
+    TolerationOperator
 );
 
 pub(crate) const KINDS: [(v1::WorkloadKind, WorkloadKind); 3] = [
@@ -76,6 +79,15 @@ pub(crate) const GPU_HEALTHS: [(v1::GpuHealth, GpuHealth); 3] = [
     (v1::GpuHealth::Ok, GpuHealth::Ok),
     (v1::GpuHealth::Lost, GpuHealth::Lost),
     (v1::GpuHealth::Unresponsive, GpuHealth::Unresponsive),
+];
+
+pub(crate) const TAINT_EFFECTS: [(v1::TaintEffect, TaintEffect); 1] =
+    [(v1::TaintEffect::NoSchedule, TaintEffect::NoSchedule)];
+
+/// Whether every value is tolerated.
+pub(crate) const TOLERATION_OPERATORS: [(v1::TolerationOperator, bool); 2] = [
+    (v1::TolerationOperator::Equal, false),
+    (v1::TolerationOperator::Exists, true),
 ];
 
 /// A level on the wire.
@@ -115,6 +127,13 @@ pub fn gpu_health_to_wire(health: GpuHealth) -> v1::GpuHealth {
         GpuHealth::Ok => v1::GpuHealth::Ok,
         GpuHealth::Lost => v1::GpuHealth::Lost,
         GpuHealth::Unresponsive => v1::GpuHealth::Unresponsive,
+    }
+}
+
+/// A taint's effect on the wire.
+pub fn taint_effect_to_wire(effect: TaintEffect) -> v1::TaintEffect {
+    match effect {
+        TaintEffect::NoSchedule => v1::TaintEffect::NoSchedule,
     }
 }
 
@@ -160,6 +179,12 @@ mod tests {
                 .iter()
                 .all(|(w, m)| gpu_health_to_wire(*m) == *w)
         );
+        assert!(
+            TAINT_EFFECTS
+                .iter()
+                .all(|(w, m)| taint_effect_to_wire(*m) == *w)
+        );
+        assert_eq!(TAINT_EFFECTS.len(), TaintEffect::ALL.len());
     }
 
     #[test]

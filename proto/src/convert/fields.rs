@@ -6,10 +6,10 @@ use super::{
     time::{Span, duration_ns},
 };
 use dovetail_model::id::Name;
-use std::{fmt::Display, ops::RangeInclusive};
+use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive};
 
 /// Most bad elements named of one list or map, so that other fields are named too.
-pub(super) const ELEMENTS_MAX: usize = 5;
+const ELEMENTS_MAX: usize = 5;
 /// Most characters of a text shown back to who sent it.
 const SHOWN_CHARS: usize = 40;
 
@@ -187,6 +187,30 @@ impl Fields {
         (bad == 0).then_some(values)
     }
 
+    /// Every entry of a map by key, so that the same message always gives the same answer; the
+    /// first bad ones are named.
+    pub(crate) fn entries<K: Ord, V>(
+        &mut self,
+        field: &str,
+        map: impl IntoIterator<Item = (String, String)>,
+        mut read: impl FnMut(&mut Self, String, String) -> Option<(K, V)>,
+    ) -> Option<BTreeMap<K, V>> {
+        let sorted: BTreeMap<String, String> = map.into_iter().collect();
+        let mut entries = BTreeMap::new();
+        let mut bad = 0;
+        for (key, value) in sorted {
+            let path = entry(field, &key);
+            match self.within(&path, |fields| read(fields, key, value)) {
+                Some((key, value)) => drop(entries.insert(key, value)),
+                None => bad += 1,
+            }
+            if bad == ELEMENTS_MAX {
+                break;
+            }
+        }
+        (bad == 0).then_some(entries)
+    }
+
     /// A time span in nanoseconds, within its range.
     pub(crate) fn span(
         &mut self,
@@ -249,7 +273,7 @@ pub(crate) fn shown(text: &str) -> String {
 }
 
 /// The path of a map's entry, its key cut and with control characters made visible.
-pub(crate) fn entry(map: &str, key: &str) -> String {
+fn entry(map: &str, key: &str) -> String {
     format!("{map}[\"{}\"]", visible(key))
 }
 

@@ -3,12 +3,14 @@
 use super::{
     Fields, Violations,
     enums::{GPU_HEALTHS, LEVELS, gpu_health_to_wire, level_to_wire},
+    label,
     resources::bytes,
 };
 use crate::v1;
 use dovetail_model::{
     gpu::{GpuHealth, GpuInfo, GpuModel},
     id::{BootId, GpuUuid, NodeName},
+    label::NODE_LABELS_MAX,
     node::Inventory,
     resources::Level,
     units::{Bytes, CpuMilli},
@@ -86,6 +88,8 @@ fn read(wire: v1::Inventory, fields: &mut Fields) -> Option<Inventory> {
     let level = fields.choice("level", wire.level, &NODE_LEVELS);
     let enforces = read_limits("enforces", wire.enforces, fields);
     let not_enforced = read_limits("not_enforced", wire.not_enforced, fields);
+    let labels = label::read_all("labels", wire.labels, NODE_LABELS_MAX, fields);
+    let taints = label::read_taints(wire.taints, fields);
     boot.and(version)?;
     Some(Inventory {
         node: node?,
@@ -97,6 +101,8 @@ fn read(wire: v1::Inventory, fields: &mut Fields) -> Option<Inventory> {
         level: level?,
         enforces: enforces?,
         not_enforced: not_enforced?,
+        labels: labels?,
+        taints: taints?,
     })
 }
 
@@ -172,6 +178,8 @@ pub fn inventory_to_wire(inventory: &Inventory) -> v1::Inventory {
         level: level_to_wire(inventory.level).into(),
         enforces: inventory.enforces.clone(),
         not_enforced: inventory.not_enforced.clone(),
+        labels: label::all_to_wire(&inventory.labels),
+        taints: label::taints_to_wire(&inventory.taints),
     }
 }
 

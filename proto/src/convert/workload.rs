@@ -3,17 +3,19 @@
 use super::{
     Fields, Violations,
     enums::{KINDS, RESTART_POLICIES, RUNTIMES, kind_to_wire, restart_policy_to_wire},
-    fields::{entry, shown},
-    resources,
+    fields::shown,
+    label, resources,
     time::duration,
 };
 use crate::v1;
 use dovetail_model::{
     id::WorkloadId,
+    label::NODE_SELECTOR_MAX,
     time::SECOND_NS,
     workload::{
-        GANG_SIZE, LABELS_MAX, LIST_MAX, LIST_MAX_BYTES, PRIORITY, RESERVED_ENV,
-        RESERVED_ENV_PREFIX, Restart, RestartPolicy, WorkloadSpec, default_queue,
+        GANG_SIZE, LABELS_MAX, LIST_MAX, LIST_MAX_BYTES, Movable, PRIORITY, RESERVED_ENV,
+        RESERVED_ENV_PREFIX, RESTART_COST_SECONDS, Restart, RestartPolicy, WorkloadSpec,
+        default_queue,
     },
 };
 use std::{
@@ -93,6 +95,19 @@ pub(super) fn read(wire: v1::WorkloadSpec, fields: &mut Fields) -> Option<Worklo
         None => Some(Restart::default()),
         Some(restart) => fields.within("restart", |fields| read_restart(restart, fields)),
     };
+    let node_selector = label::read_all(
+        "node_selector",
+        wire.node_selector,
+        NODE_SELECTOR_MAX,
+        fields,
+    );
+    let tolerations = label::read_tolerations(wire.tolerations, fields);
+    let movable = match wire.movable {
+        None => Some(None),
+        Some(movable) => fields
+            .within("movable", |fields| read_movable(movable, fields))
+            .map(Some),
+    };
     runtime?;
     Some(WorkloadSpec {
         name: name?,
@@ -110,6 +125,9 @@ pub(super) fn read(wire: v1::WorkloadSpec, fields: &mut Fields) -> Option<Worklo
         stop_signal: stop_signal?,
         stop_grace_ns: stop_grace_ns?,
         restart: restart?,
+        node_selector: node_selector?,
+        tolerations: tolerations?,
+        movable: movable?,
     })
 }
 
@@ -181,9 +199,9 @@ fn read_env(
         .map(|(name, value)| name.len() + value.len() + 2)
         .sum();
     fits("env", size, fields)?;
-    read_map("env", wire, fields, |fields, name, value| {
-        read_env_name(name, fields)?;
-        no_nul("", value, fields)
+    fields.entries("env", wire, |fields, name, value| {
+        read_env_name(&name, fields)?;
+        no_nul("", &value, fields).map(|()| (name, value))
     })
 }
 
@@ -201,30 +219,6 @@ fn read_env_name(name: &str, fields: &mut Fields) -> Option<()> {
         return None;
     }
     Some(())
-}
-
-/// Every entry of a map by key, so that the same message always gives the same answer.
-fn read_map(
-    field: &str,
-    wire: HashMap<String, String>,
-    fields: &mut Fields,
-    mut read: impl FnMut(&mut Fields, &str, &str) -> Option<()>,
-) -> Option<BTreeMap<String, String>> {
-    let map: BTreeMap<String, String> = wire.into_iter().collect();
-    let mut bad = 0;
-    for (key, value) in &map {
-        let path = entry(field, key);
-        if fields
-            .within(&path, |fields| read(fields, key, value))
-            .is_none()
-        {
-            bad += 1;
-        }
-        if bad == super::fields::ELEMENTS_MAX {
-            break;
-        }
-    }
-    (bad == 0).then_some(map)
 }
 
 fn read_workdir(workdir: String, fields: &mut Fields) -> Option<String> {
@@ -262,13 +256,14 @@ fn read_labels(
     fields: &mut Fields,
 ) -> Option<BTreeMap<String, String>> {
     fields.count("labels", wire.len(), LABELS_MAX)?;
-    read_map("labels", wire, fields, |fields, key, value| {
+    fields.entries("labels", wire, |fields, key, value| {
         if key.is_empty() {
             fields.bad("", "must have a key");
             return None;
         }
-        fields.line("", key, LABEL_MAX_BYTES)?;
-        fields.line("", value, LABEL_MAX_BYTES)
+        fields.line("", &key, LABEL_MAX_BYTES)?;
+        let read = fields.line("", &value, LABEL_MAX_BYTES);
+        read.map(|()| (key, value))
     })
 }
 
@@ -289,6 +284,17 @@ fn read_restart(wire: v1::Restart, fields: &mut Fields) -> Option<Restart> {
         policy: policy?,
         limit: limit?,
         backoff_ns: backoff_ns?,
+    })
+}
+
+fn read_movable(wire: v1::Movable, fields: &mut Fields) -> Option<Movable> {
+    let restart_cost_seconds = fields.range(
+        "restart_cost_seconds",
+        wire.restart_cost_seconds,
+        &RESTART_COST_SECONDS,
+    )?;
+    Some(Movable {
+        restart_cost_seconds,
     })
 }
 
@@ -319,6 +325,11 @@ pub fn spec_to_wire(spec: &WorkloadSpec) -> v1::WorkloadSpec {
             policy: restart_policy_to_wire(spec.restart.policy).into(),
             limit: spec.restart.limit,
             backoff: Some(duration(spec.restart.backoff_ns)),
+        }),
+        node_selector: label::all_to_wire(&spec.node_selector),
+        tolerations: label::tolerations_to_wire(&spec.tolerations),
+        movable: spec.movable.map(|movable| v1::Movable {
+            restart_cost_seconds: movable.restart_cost_seconds,
         }),
     }
 }

@@ -3,6 +3,7 @@
 //! It trusts nobody and shares no code with `decide` or the solver: everything is added up anew
 //! from the durable state and what is known of the nodes.
 
+mod admission;
 mod gpus;
 mod rejection;
 mod room;
@@ -82,6 +83,7 @@ pub fn step(
     members(workload, step)?;
     for placement in &step.placements {
         let node = open_node(facts, placement)?;
+        admission::check(workload, node, placement)?;
         amounts(workload, placement)?;
         gpus::check(workload, node, placement)?;
         if placement.gpus.is_empty() {

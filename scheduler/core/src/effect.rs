@@ -5,7 +5,7 @@ use crate::{
     explain::Explanation,
     input::{ReplyId, SessionId},
     problem::Problem,
-    state::{Node, Workload},
+    state::{Node, Workload, WorkloadState},
     view::NodeView,
 };
 use dovetail_model::{
@@ -179,29 +179,6 @@ pub struct WorkloadView {
     pub cpu_used_ns: Vec<u64>,
     /// The caller may see the values of env.
     pub show_env: bool,
-}
-
-/// Where a workload is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum WorkloadState {
-    /// Waits for a place.
-    Pending,
-    /// Has a place.
-    Reserved,
-    /// Being started.
-    Starting,
-    /// Runs.
-    Running,
-    /// Being stopped.
-    Stopping,
-    /// Every member ended well.
-    Succeeded,
-    /// Some member did not.
-    Failed,
-    /// Cancelled.
-    Cancelled,
-    /// Its node was lost.
-    Lost,
 }
 
 /// A node as callers see it.

@@ -148,3 +148,27 @@ pub enum End {
     /// Its node was lost.
     Lost,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As journals hold them from before there were labels, taints and movable work.
+    const OLD_REPORT: &str = r#"{"NodeReported":{"inventory":{"node":"n1","boot_id":"b","agent_version":"0.1.0","cpu":8000,"memory":1073741824,"gpus":[],"level":"Shared","enforces":[],"not_enforced":[]}}}"#;
+    const OLD_SUBMISSION: &str = r#"{"Submitted":{"tenant":"uid:1","owner":{"uid":1,"gid":1,"groups":[]},"spec":{"name":"a","kind":"Batch","argv":["/bin/true"],"env":{},"workdir":"/","user":"","gang_size":1,"priority":0,"queue":"default","labels":{},"resources":{"cpu":1000,"cpu_limit":1000,"memory":1073741824,"gpu":null,"minimum_level":"Shared"},"max_runtime_ns":null,"stop_signal":15,"stop_grace_ns":10000000000,"restart":{"policy":"Never","limit":3,"backoff_ns":1000000000}},"request":{"tenant":"uid:1","id":"r","digest":"d","at":1}}}"#;
+
+    #[test]
+    fn old_records_read_as_they_were_meant_and_are_written_as_they_were() {
+        for old in [OLD_REPORT, OLD_SUBMISSION] {
+            let event: Event = serde_json::from_str(old).unwrap();
+            match &event {
+                Event::NodeReported { inventory } => {
+                    assert!(inventory.labels.is_empty() && inventory.taints.is_empty());
+                }
+                Event::Submitted { spec, .. } => assert_eq!(**spec, WorkloadSpec::example("a")),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(serde_json::to_string(&event).unwrap(), old);
+        }
+    }
+}

@@ -1,6 +1,9 @@
 //! Everything that comes into the engine.
 
-use crate::outcome::{Outcome, SolveFailure};
+use crate::{
+    outcome::{Outcome, SolveFailure},
+    state::WorkloadState,
+};
 use dovetail_model::{
     id::{BootId, Name, NodeName, Revision, Tenant, WorkloadId},
     node::{Inventory, Sample},
@@ -187,7 +190,7 @@ pub struct Filter {
     /// Only this queue.
     pub queue: Option<Name>,
     /// Only these states; empty: every state.
-    pub states: Vec<crate::effect::WorkloadState>,
+    pub states: Vec<WorkloadState>,
     /// Also workloads that have ended.
     pub include_ended: bool,
     /// Only workloads with smaller ids: where the page before ended.

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use apply::ApplyError;
-pub use workload::{Member, Phase, Workload};
+pub use workload::{Member, Phase, Workload, WorkloadState};
 
 /// Everything durable. Two equal states have equal hashes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

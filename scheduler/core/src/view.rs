@@ -5,6 +5,7 @@ use dovetail_model::{
     gpu::{GpuHealth, GpuModel},
     grant::Placement,
     id::{GpuUuid, NodeName, SliceId, Tenant},
+    label::{Labels, Taint},
     node::SLICES_MAX,
     reason::Reason,
     resources::Level,
@@ -28,6 +29,10 @@ pub struct NodeView {
     pub tie: u64,
     /// Why nothing may be placed here at all, if so.
     pub closed: Option<Reason>,
+    /// What its operator calls it.
+    pub labels: Labels,
+    /// What keeps work off it.
+    pub taints: Vec<Taint>,
     /// CPU that may be given to slices in all.
     pub cpu_total: CpuMilli,
     /// CPU not given away.
@@ -171,6 +176,8 @@ impl NodeView {
             name: name.clone(),
             tie: tie(name),
             closed: closed(node, liveness),
+            labels: inventory.labels.clone(),
+            taints: inventory.taints.clone(),
             cpu_total: inventory.cpu,
             cpu_free: inventory.cpu,
             memory_total: inventory.memory,

@@ -2,6 +2,7 @@
 
 use crate::{drive::AskError, journal::ReplayError, sessions::ReadError};
 use dovetail_core::{effect::Refusal, explain::Explanation};
+use dovetail_model::reason::Reason;
 use dovetail_proto::convert::Violations;
 use std::{collections::HashMap, time::Duration};
 use tonic::{Code, Status};
@@ -186,9 +187,14 @@ fn never_fits(explanation: &Explanation) -> Status {
         counts.join(", "),
         explanation.needs
     );
-    let token = main.map_or("NeverFits", dovetail_model::reason::Reason::token);
+    let token = main.map_or("NeverFits", Reason::token);
     let mut details = reason("NEVER_FITS", &[("reason", token.to_owned())]);
-    details.add_precondition_failure_violation("NEVER_FITS", "workload.resources", text.clone());
+    let field = match main {
+        Some(Reason::NodeLabelMismatch { .. }) => "workload.node_selector",
+        Some(Reason::TaintNotTolerated { .. }) => "workload.tolerations",
+        _ => "workload.resources",
+    };
+    details.add_precondition_failure_violation("NEVER_FITS", field, text.clone());
     status(Code::FailedPrecondition, text, details)
 }
 

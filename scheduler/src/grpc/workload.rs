@@ -19,7 +19,7 @@ use dovetail_proto::{
 };
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use tonic::{Request, Response, Status};
 
 /// Workloads on a page if the caller does not say.
@@ -56,10 +56,13 @@ fn submission_digest(wire: &v1::SubmitWorkloadRequest) -> String {
     let mut body = wire.clone();
     body.request_id.clear();
     let spec = body.workload.get_or_insert_default();
-    let maps: [BTreeMap<String, String>; 2] = [
-        std::mem::take(&mut spec.env).into_iter().collect(),
-        std::mem::take(&mut spec.labels).into_iter().collect(),
-    ];
+    let sorted = |map: &mut HashMap<String, String>| -> BTreeMap<String, String> {
+        std::mem::take(map).into_iter().collect()
+    };
+    let mut maps = vec![sorted(&mut spec.env), sorted(&mut spec.labels)];
+    // A body without it keeps the digest it had before there was such a field.
+    let node_selector = sorted(&mut spec.node_selector);
+    maps.extend((!node_selector.is_empty()).then_some(node_selector));
     let mut bytes = body.encode_length_delimited_to_vec();
     bytes.extend(serde_json::to_vec(&maps).expect("the keys are strings"));
     digest("SubmitWorkload", &bytes)
@@ -186,7 +189,7 @@ fn filter(wire: &v1::ListWorkloadsRequest) -> Result<Filter, Violations> {
     let states: Vec<_> = states.into_iter().flatten().collect();
     let ended = states
         .iter()
-        .any(|state| *state >= dovetail_core::effect::WorkloadState::Succeeded);
+        .any(|state| *state >= dovetail_core::state::WorkloadState::Succeeded);
     Ok(Filter {
         queue: queue.and_then(Result::ok),
         include_ended: wire.include_ended || ended,
@@ -345,23 +348,39 @@ mod tests {
 
     #[test]
     fn the_same_body_has_the_same_digest_whatever_its_request_id_and_map_order() {
-        let submission = |id: &str, keys: &[&str]| {
-            let env = keys.iter().map(|key| ((*key).to_owned(), "v".to_owned()));
-            let workload = v1::WorkloadSpec {
-                env: env.collect(),
-                ..v1::WorkloadSpec::default()
-            };
+        let pairs = |keys: &[&str]| -> HashMap<String, String> {
+            let pairs = keys.iter().map(|key| ((*key).to_owned(), "v".to_owned()));
+            pairs.collect()
+        };
+        let digest_of = |id: &str, workload: v1::WorkloadSpec| {
             submission_digest(&v1::SubmitWorkloadRequest {
                 request_id: id.to_owned(),
                 workload: Some(workload),
                 ..v1::SubmitWorkloadRequest::default()
             })
         };
+        let submission = |id: &str, keys: &[&str]| {
+            let workload = v1::WorkloadSpec {
+                env: pairs(keys),
+                ..v1::WorkloadSpec::default()
+            };
+            digest_of(id, workload)
+        };
+        let selector = |id: &str, keys: &[&str]| {
+            let workload = v1::WorkloadSpec {
+                node_selector: pairs(keys),
+                ..v1::WorkloadSpec::default()
+            };
+            digest_of(id, workload)
+        };
         let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
         let mut turned = keys;
         turned.reverse();
         assert_eq!(submission("r1", &keys), submission("r2", &turned));
         assert_ne!(submission("r1", &keys), submission("r1", &keys[1..]));
+        assert_ne!(submission("r1", &keys), selector("r1", &keys));
+        assert_eq!(selector("r1", &keys), selector("r2", &turned));
+        assert_ne!(selector("r1", &keys), selector("r1", &keys[1..]));
         assert_ne!(
             digest("A", b"x"),
             digest("B", b"x"),

@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) gpus: usize,
     /// Its driver's library, if it is another than the simulated one.
     pub(crate) nvml_library: Option<String>,
+    /// More of its agent's configuration.
+    pub(crate) settings: String,
 }
 
 /// Where a host's files and cgroups go.
@@ -115,9 +117,10 @@ fn agent_file(plan: &Plan, simulated: &Path, site: Site<'_>) -> String {
          proc_root = '{host}/proc'\n\
          dev_root = '{devices}'\n\
          cgroup_parent = '{parent}/{name}'\n\
-         unconfined = {unconfined}\n",
+         unconfined = {unconfined}\n{settings}",
         socket = site.socket.display(),
         parent = site.cgroup_parent,
         unconfined = !is_root(),
+        settings = plan.settings,
     )
 }

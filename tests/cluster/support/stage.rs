@@ -65,6 +65,7 @@ impl ClusterBuilder {
             model,
             gpus,
             nvml_library: None,
+            settings: String::new(),
         });
         self
     }
@@ -73,6 +74,13 @@ impl ClusterBuilder {
     pub(crate) fn nvml_library(mut self, library: &str) -> Self {
         let host = self.hosts.last_mut().expect("a host was named before");
         host.nvml_library = Some(library.to_owned());
+        self
+    }
+
+    /// More of the last host's agent's configuration.
+    pub(crate) fn agent_settings(mut self, toml: &str) -> Self {
+        let host = self.hosts.last_mut().expect("a host was named before");
+        host.settings.push_str(toml);
         self
     }
 

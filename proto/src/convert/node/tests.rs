@@ -1,6 +1,7 @@
 //! Inventories come back as they were sent; hostile ones are refused by field.
 
 use super::*;
+use dovetail_model::label::{LabelKey, LabelValue, Taint, TaintEffect};
 
 fn gpu(index: u32, name: &str, gib: u64) -> GpuInfo {
     GpuInfo {
@@ -16,6 +17,22 @@ fn gpu(index: u32, name: &str, gib: u64) -> GpuInfo {
     }
 }
 
+fn key(text: &str) -> LabelKey {
+    LabelKey::new(text).unwrap()
+}
+
+fn value(text: &str) -> LabelValue {
+    LabelValue::new(text).unwrap()
+}
+
+fn taint(name: &str, text: &str) -> Taint {
+    Taint {
+        key: key(name),
+        value: value(text),
+        effect: TaintEffect::NoSchedule,
+    }
+}
+
 fn good() -> Inventory {
     Inventory {
         node: NodeName::new("n1").unwrap(),
@@ -27,6 +44,8 @@ fn good() -> Inventory {
         level: Level::Shared,
         enforces: vec!["cpu".to_owned()],
         not_enforced: vec!["memory: no root".to_owned()],
+        labels: [(key("example.com/pool"), value("train"))].into(),
+        taints: vec![taint("dedicated", "ml"), taint("slow", "")],
     }
 }
 
@@ -46,6 +65,13 @@ fn the_model_follows_from_name_and_memory_and_gpus_are_in_order() {
 }
 
 #[test]
+fn taints_are_in_order_of_their_keys_whatever_order_they_came_in() {
+    let mut wire = inventory_to_wire(&good());
+    wire.taints.reverse();
+    assert_eq!(inventory(wire), Ok(good()));
+}
+
+#[test]
 fn a_lost_gpu_need_not_tell_its_size() {
     let mut wire = inventory_to_wire(&good());
     wire.gpus[1].memory_bytes = 0;
@@ -56,7 +82,7 @@ fn a_lost_gpu_need_not_tell_its_size() {
 /// A way to spoil an inventory, and the fields that must be named.
 type Row = (fn(&mut v1::Inventory), &'static [&'static str]);
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 24] = [
     (|w| w.node = "../x".into(), &["node"]),
     (|w| w.boot_id.clear(), &["boot_id"]),
     (|w| w.boot_id = "x".repeat(5000), &["boot_id"]),
@@ -76,6 +102,28 @@ const ROWS: [Row; 17] = [
         |w| w.not_enforced = vec!["x".repeat(4097)],
         &["not_enforced[0]"],
     ),
+    (
+        |w| drop(w.labels.insert("a b".into(), String::new())),
+        &["labels[\"a b\"]"],
+    ),
+    (
+        |w| drop(w.labels.insert("a".into(), "x/y".into())),
+        &["labels[\"a\"]"],
+    ),
+    (
+        |w| w.labels = (0..65).map(|i| (format!("l{i}"), String::new())).collect(),
+        &["labels"],
+    ),
+    (|w| w.taints[0].key.clear(), &["taints[0].key"]),
+    (|w| w.taints[1].key = "dedicated".into(), &["taints[1].key"]),
+    (
+        |w| {
+            w.taints[0].value = "-".into();
+            w.taints[1].effect = 3;
+        },
+        &["taints[0].value", "taints[1].effect"],
+    ),
+    (|w| w.taints = vec![v1::Taint::default(); 17], &["taints"]),
     (|w| w.gpus = vec![v1::Gpu::default(); 65], &["gpus"]),
     (|w| w.gpus[1].uuid = "GPU-0".into(), &["gpus[1].uuid"]),
     (|w| w.gpus[1].index = 0, &["gpus[1].index"]),

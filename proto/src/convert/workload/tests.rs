@@ -2,7 +2,10 @@
 
 use super::*;
 
+mod nodes;
 mod round_trip;
+
+use nodes::NODE_ROWS;
 
 fn good() -> v1::WorkloadSpec {
     v1::WorkloadSpec {
@@ -340,7 +343,8 @@ const NUMBER_ROWS: [Row; 37] = [
 
 #[test]
 fn every_field_is_refused_by_its_path_and_its_range() {
-    for (spoil, field, words) in TEXT_ROWS.into_iter().chain(NUMBER_ROWS) {
+    let rows = TEXT_ROWS.into_iter().chain(NUMBER_ROWS).chain(NODE_ROWS);
+    for (spoil, field, words) in rows {
         let mut wire = good();
         spoil(&mut wire);
         let violations = spec(wire).expect_err(field).0;
@@ -355,6 +359,7 @@ fn no_field_of_the_schema_is_left_out_of_the_table() {
     let named: Vec<String> = TEXT_ROWS
         .iter()
         .chain(&NUMBER_ROWS)
+        .chain(&NODE_ROWS)
         .map(|row| row.1.to_owned())
         .collect();
     for message in [
@@ -364,6 +369,8 @@ fn no_field_of_the_schema_is_left_out_of_the_table() {
         "WholeGpus",
         "GpuShare",
         "Restart",
+        "Toleration",
+        "Movable",
     ] {
         for field in schema_fields(message) {
             let spoiled = named

@@ -2,6 +2,7 @@
 
 use dovetail_model::{
     id::{GpuUuid, NodeName, Revision, SliceId, WorkloadId},
+    label::{LabelKey, LabelValue, Taint},
     resources::Level,
     units::{Bytes, CpuMilli, GpuMilli},
 };
@@ -31,6 +32,14 @@ pub enum Rejection {
     NodeCordoned(NodeName),
     #[error("node {0} does not report")]
     NodeUnreachable(NodeName),
+    #[error("node {node} is not labelled {key}={asked}, which was asked for")]
+    WrongLabel {
+        node: NodeName,
+        key: LabelKey,
+        asked: LabelValue,
+    },
+    #[error("node {node} has the taint {taint}, which is not tolerated")]
+    Tainted { node: NodeName, taint: Taint },
     #[error("{asked} CPU was asked for, {given} is given")]
     WrongCpu { asked: CpuMilli, given: CpuMilli },
     #[error("{asked} of memory was asked for, {given} is given")]

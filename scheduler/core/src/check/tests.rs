@@ -6,6 +6,7 @@ use dovetail_model::{
     gpu::{GpuHealth, GpuInfo, GpuModel, ModelPattern},
     grant::GpuGrant,
     id::{BootId, GpuUuid, Name, Revision, Tenant},
+    label::{LabelKey, LabelValue, Taint, TaintEffect, Toleration},
     node::{Inventory, SLICES_MAX},
     resources::{GpuAmount, GpuRequest, GpuShare},
     time::WallNs,
@@ -28,6 +29,19 @@ pub(crate) struct World {
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
+}
+
+fn label(key: &str, value: &str) -> (LabelKey, LabelValue) {
+    (LabelKey::new(key).unwrap(), LabelValue::new(value).unwrap())
+}
+
+fn taint(key: &str, value: &str) -> Taint {
+    let (key, value) = label(key, value);
+    Taint {
+        key,
+        value,
+        effect: TaintEffect::NoSchedule,
+    }
 }
 
 fn gpu(node: &str, index: u32) -> GpuInfo {
@@ -55,6 +69,8 @@ fn inventory(node: &str) -> Inventory {
         level: Level::Shared,
         enforces: vec![],
         not_enforced: vec![],
+        labels: [label("zone", "a")].into(),
+        taints: vec![taint("dedicated", "ml")],
     }
 }
 
@@ -71,6 +87,8 @@ fn request(id: &str) -> RequestKey {
 fn spec(text: &str, amount: Option<GpuAmount>, gang_size: u32) -> WorkloadSpec {
     let mut spec = WorkloadSpec::example(text);
     spec.gang_size = gang_size;
+    spec.node_selector = [label("zone", "a")].into();
+    spec.tolerations = vec![Toleration::of(&taint("dedicated", "ml"))];
     let models = vec![ModelPattern::new("H100")];
     spec.resources.gpu = amount.map(|amount| GpuRequest { amount, models });
     spec
@@ -201,7 +219,7 @@ impl World {
 type Mutation = (&'static str, fn(&mut World));
 
 /// The reason each mutation must be refused with, and the mutation.
-const MUTATIONS: [Mutation; 34] = [
+const MUTATIONS: [Mutation; 39] = [
     ("FromTheFuture", |w| {
         w.plan.parent = Revision(w.state.revision().0 + 1);
     }),
@@ -252,6 +270,28 @@ const MUTATIONS: [Mutation; 34] = [
     ("NodeUnreachable", |w| {
         w.plan.steps.truncate(3);
         w.live.remove(&name("b"));
+    }),
+    ("WrongLabel", |w| {
+        w.plan.steps.truncate(3);
+        w.change("b", |i| i.labels = [label("zone", "b")].into());
+    }),
+    ("WrongLabel", |w| {
+        w.plan.steps.truncate(3);
+        w.change("b", |i| i.labels.clear());
+    }),
+    ("Tainted", |w| {
+        w.plan.steps.truncate(3);
+        w.change("b", |i| i.taints.push(taint("slow", "")));
+    }),
+    ("Tainted", |w| {
+        w.plan.steps.truncate(3);
+        w.change("b", |i| i.taints = vec![taint("dedicated", "web")]);
+    }),
+    ("Tainted", |w| {
+        let mut wide = spec("wide", None, 1);
+        let key = label("zone", "").0;
+        wide.tolerations = vec![Toleration::Exists { key }];
+        w.add("uid:1", wide, &[("b", &[])]);
     }),
     ("WrongCpu", |w| w.member(2, 0).cpu = CpuMilli(999)),
     ("WrongMemory", |w| w.member(2, 0).memory = Bytes(1)),

@@ -5,6 +5,7 @@ use crate::view::{ClusterView, GpuView, NodeView, tie};
 use dovetail_model::{
     gpu::{GpuHealth, GpuModel},
     id::{GpuUuid, Name, Tenant, WorkloadId},
+    label::Labels,
     resources::{GpuAmount, GpuRequest, Level},
     units::{Bytes, CpuMilli, WHOLE_GPU},
     workload::WorkloadSpec,
@@ -61,6 +62,8 @@ pub fn node(name: &str, gpus: u32) -> NodeView {
     NodeView {
         tie: tie(&name),
         closed: None,
+        labels: Labels::new(),
+        taints: Vec::new(),
         cpu_total: cpu,
         cpu_free: cpu,
         memory_total: memory,

@@ -24,7 +24,7 @@ pub use search::{Effort, search};
 pub use tightest::Tightest;
 pub use verify::{Wrong, verify};
 
-use crate::problem::Slot;
+use crate::problem::exact::Slot;
 
 /// Places one member at a time on the cluster as it is in the middle of a search, as the online
 /// decision would. The search tells it of every change and takes all of them back in the end.

@@ -8,6 +8,7 @@ use crate::{
 use dovetail_model::{
     grant::Placement,
     id::{Revision, Tenant, WorkloadId},
+    label::{Labels, Toleration},
     reason::Reason,
     resources::Resources,
 };
@@ -54,7 +55,7 @@ pub fn round<'a>(
 }
 
 /// Everything of a request that the rules look at: two equal ones fit or fail together.
-type Class<'a> = (&'a Tenant, &'a Resources, u32);
+type Class<'a> = (&'a Tenant, &'a Resources, u32, &'a Labels, &'a [Toleration]);
 
 /// A round in the making.
 pub(super) struct Draft<'b, 'a> {
@@ -162,7 +163,13 @@ impl Drafted<'_> {
 }
 
 pub(super) fn class<'a>(ask: &Ask<'a>) -> Class<'a> {
-    (ask.tenant, ask.resources(), ask.spec.gang_size)
+    (
+        ask.tenant,
+        ask.resources(),
+        ask.spec.gang_size,
+        &ask.spec.node_selector,
+        &ask.spec.tolerations,
+    )
 }
 
 fn refused_max(nodes: usize) -> usize {

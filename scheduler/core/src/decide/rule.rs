@@ -7,6 +7,7 @@ mod cpu;
 pub(crate) mod gang;
 mod gpus;
 mod health;
+mod labels;
 mod level;
 mod memory;
 mod model;
@@ -14,6 +15,7 @@ mod open;
 mod share_compute;
 mod share_memory;
 mod slices;
+pub(crate) mod taints;
 mod tenant;
 mod whole;
 
@@ -31,8 +33,10 @@ type NodeRule = fn(&NodeView, &Ask<'_>, &Policy) -> Option<Reason>;
 type GpuRule = fn(&GpuView, &GpuRequest, &Ask<'_>, &Policy) -> Option<Reason>;
 
 /// Asked in this order; the first refusal is the one that is counted.
-const NODE_RULES: [NodeRule; 6] = [
+const NODE_RULES: [NodeRule; 8] = [
     open::refuses,
+    labels::refuses,
+    taints::refuses,
     level::node_refuses,
     gpus::refuses,
     cpu::refuses,

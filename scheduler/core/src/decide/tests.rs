@@ -9,6 +9,7 @@ use super::{Ask, Board, Round};
 use crate::{policy::Policy, view::ClusterView};
 use dovetail_model::{
     id::{Revision, SliceId, Tenant, WorkloadId},
+    label::{LabelKey, LabelValue, Taint, TaintEffect},
     resources::{GpuAmount, GpuRequest, GpuShare},
     units::GpuMilli,
     workload::WorkloadSpec,
@@ -30,6 +31,19 @@ pub(crate) fn ask<'a>(id: u64, tenant: &'a Tenant, spec: &'a WorkloadSpec) -> As
         attempt: 1,
         tenant,
         spec,
+    }
+}
+
+pub(crate) fn label(key: &str, value: &str) -> (LabelKey, LabelValue) {
+    (LabelKey::new(key).unwrap(), LabelValue::new(value).unwrap())
+}
+
+pub(crate) fn taint(key: &str, value: &str) -> Taint {
+    let (key, value) = label(key, value);
+    Taint {
+        key,
+        value,
+        effect: TaintEffect::NoSchedule,
     }
 }
 

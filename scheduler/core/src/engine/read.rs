@@ -3,11 +3,11 @@
 use super::{Engine, resolve::may_see, schedule::ask};
 use crate::{
     decide::{self, Ask},
-    effect::{Answer, NodeReply, Refusal, Status, WorkloadState, WorkloadView},
+    effect::{Answer, NodeReply, Refusal, Status, WorkloadView},
     event::End,
     explain,
     input::{Caller, Filter, Request},
-    state::{Member, Phase, Workload},
+    state::{Member, Phase, Workload, WorkloadState},
     view::{Liveness, NodeView},
 };
 use dovetail_model::{

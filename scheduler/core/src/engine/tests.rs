@@ -7,17 +7,18 @@ mod scheduling;
 
 use super::Engine;
 use crate::{
-    effect::{Answer, Effect, Refusal, WorkloadState, WorkloadView},
+    effect::{Answer, Effect, Refusal, WorkloadView},
     event::Event,
     input::{Caller, Input, Mutation, ReplyId, Report, Request, SessionId, WorkloadRef},
     policy::Policy,
     problem::Problem,
-    state::State,
+    state::{State, WorkloadState},
 };
 use dovetail_model::{
     gpu::{GpuHealth, GpuInfo, GpuModel},
     grant::GrantSet,
     id::{BootId, ClusterId, GpuUuid, Name, NodeName, SliceId, Tenant, WorkloadId},
+    label::Labels,
     node::Inventory,
     report::{ExitCause, ExitRecord, SliceReport, SliceState, SliceStatus},
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
@@ -89,6 +90,8 @@ fn inventory(node: &str, gpus: u32) -> Inventory {
         level: Level::Shared,
         enforces: vec![],
         not_enforced: vec![],
+        labels: Labels::new(),
+        taints: vec![],
     }
 }
 

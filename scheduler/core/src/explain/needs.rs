@@ -1,6 +1,7 @@
 //! What a workload needs, in one line.
 
 use dovetail_model::{
+    label::shown,
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
     workload::WorkloadSpec,
 };
@@ -18,8 +19,13 @@ pub(super) fn line(spec: &WorkloadSpec) -> String {
     } else {
         format!(", level {} or stronger", resources.minimum_level)
     };
+    let nodes = if spec.node_selector.is_empty() {
+        String::new()
+    } else {
+        format!(", nodes labelled {}", shown(&spec.node_selector))
+    };
     let (cpu, memory) = (resources.cpu, resources.memory);
-    format!("{gang}{gpus}{cpu} CPU, {memory}{level}")
+    format!("{gang}{gpus}{cpu} CPU, {memory}{level}{nodes}")
 }
 
 fn gpus(request: &GpuRequest) -> String {
@@ -42,7 +48,7 @@ fn gpus(request: &GpuRequest) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::tests::{share, spec, whole};
+    use crate::decide::tests::{label, share, spec, whole};
     use dovetail_model::{
         gpu::ModelPattern,
         units::{Bytes, CpuMilli, GpuMilli},
@@ -79,5 +85,9 @@ mod tests {
             line(&spec),
             "0.25 of a GPU with 20 GiB of its memory (A100 or H100-80), 4 CPU, 16 GiB, level hard or stronger"
         );
+        spec.resources.gpu = None;
+        spec.resources.minimum_level = Level::Shared;
+        spec.node_selector = [label("zone", "a"), label("pool", "x")].into();
+        assert_eq!(line(&spec), "4 CPU, 16 GiB, nodes labelled pool=x, zone=a");
     }
 }

@@ -1,5 +1,7 @@
 //! Changes to a request that make it fit now. Each was tried before it is offered.
 
+mod nodes;
+
 use super::Remedy;
 use crate::{
     decide::{self, Ask},
@@ -8,6 +10,7 @@ use crate::{
 };
 use dovetail_model::{
     gpu::{GpuModel, ModelPattern},
+    label::{LabelKey, LabelValue, Toleration},
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
     units::{Bytes, CpuMilli, GpuMilli},
     workload::{GANG_SIZE, MEMORY_BYTES, WorkloadSpec},
@@ -26,7 +29,8 @@ pub(super) fn remedies(view: &ClusterView, ask: &Ask<'_>, policy: &Policy) -> Ve
     let trial = Trial { view, ask, policy };
     let knobs = knobs(ask.spec);
     let alone = knobs.iter().filter_map(|knob| trial.largest(knob, &[]));
-    let mut changes: Vec<Vec<Change>> = alone.chain(trial.models()).map(|c| vec![c]).collect();
+    let alone = alone.chain(trial.models()).chain(trial.of_nodes());
+    let mut changes: Vec<Vec<Change>> = alone.map(|change| vec![change]).collect();
     if changes.is_empty() {
         changes.extend(trial.together(&knobs));
     }
@@ -55,6 +59,9 @@ enum Change {
     Memory(Bytes),
     Level(Level),
     Model(GpuModel),
+    /// Ask for this value of the label, or not for the label at all.
+    Label(LabelKey, Option<LabelValue>),
+    Toleration(Toleration),
 }
 
 impl Change {
@@ -65,6 +72,11 @@ impl Change {
             Self::Cpu(cpu) => resources.cpu = *cpu,
             Self::Memory(memory) => resources.memory = *memory,
             Self::Level(level) => resources.minimum_level = *level,
+            Self::Label(key, Some(value)) => {
+                spec.node_selector.insert(key.clone(), value.clone());
+            }
+            Self::Label(key, None) => drop(spec.node_selector.remove(key)),
+            Self::Toleration(toleration) => spec.tolerations.push(toleration.clone()),
             Self::Gpus(_) | Self::Compute(_) | Self::GpuMemory(_) | Self::Model(_) => {
                 if let Some(request) = &mut resources.gpu {
                     self.apply_to_gpu(request);
@@ -93,7 +105,12 @@ impl Change {
                 });
             }
             Self::Model(model) => request.models = vec![ModelPattern::new(model.as_str())],
-            Self::Gang(_) | Self::Cpu(_) | Self::Memory(_) | Self::Level(_) => {}
+            Self::Gang(_)
+            | Self::Cpu(_)
+            | Self::Memory(_)
+            | Self::Level(_)
+            | Self::Label(..)
+            | Self::Toleration(_) => {}
         }
     }
 
@@ -109,6 +126,9 @@ impl Change {
             Self::Memory(memory) => format!("take {memory} of memory"),
             Self::Level(level) => format!("accept level {level}"),
             Self::Model(model) => format!("take {model}"),
+            Self::Label(key, Some(value)) => format!("ask for the label {key}={value}"),
+            Self::Label(key, None) => format!("ask for no label {key}"),
+            Self::Toleration(toleration) => format!("tolerate the taint {toleration}"),
         }
     }
 
@@ -122,6 +142,9 @@ impl Change {
             Self::Memory(memory) => format!("--memory {}", size(*memory)),
             Self::Level(level) => format!("--minimum-level {level}"),
             Self::Model(model) => format!("--model {model}"),
+            Self::Label(key, Some(value)) => format!("--node-selector {key}={value}"),
+            Self::Label(key, None) => format!("--node-selector {key}-"),
+            Self::Toleration(toleration) => format!("--toleration {toleration}"),
         }
     }
 }
@@ -237,10 +260,12 @@ impl Trial<'_> {
 
     /// Everything down to its least, then what need not be is put back, and the rest turned up.
     fn together(&self, knobs: &[Knob]) -> Option<Vec<Change>> {
-        let least = |knob: &Knob| (knob.change)(knob.least);
-        let mut turned: Vec<(&Knob, Change)> = knobs.iter().map(|k| (k, least(k))).collect();
-        let changes =
-            |turned: &[(&Knob, Change)]| turned.iter().map(|(_, c)| c.clone()).collect::<Vec<_>>();
+        let turned_down = knobs.iter().map(|k| (Some(k), (k.change)(k.least)));
+        let given_up = self.onto_every_node().into_iter().map(|c| (None, c));
+        let mut turned: Vec<(Option<&Knob>, Change)> = turned_down.chain(given_up).collect();
+        let changes = |turned: &[(Option<&Knob>, Change)]| {
+            turned.iter().map(|(_, c)| c.clone()).collect::<Vec<_>>()
+        };
         if !self.fits(&changes(&turned)) {
             return None;
         }
@@ -251,7 +276,8 @@ impl Trial<'_> {
             if self.fits(&others) {
                 continue;
             }
-            let change = self.largest(knob, &others).unwrap_or(lowest);
+            let larger = knob.and_then(|knob| self.largest(knob, &others));
+            let change = larger.unwrap_or(lowest);
             turned.insert(index, (knob, change));
             index += 1;
         }

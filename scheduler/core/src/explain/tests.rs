@@ -6,11 +6,12 @@ use crate::decide::{
     tests::{
         ask,
         clusters::{cluster, queue, submission},
-        node, share, slice, spec, tenant, whole,
+        label, node, share, slice, spec, taint, tenant, whole,
     },
 };
 use dovetail_model::{
     gpu::ModelPattern,
+    label::Toleration,
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
     units::CpuMilli,
     workload::WorkloadSpec,
@@ -150,6 +151,49 @@ fn another_model_or_a_lower_level_is_offered_if_it_helps() {
 }
 
 #[test]
+fn another_value_of_a_label_is_offered_and_no_value_only_where_none_will_do() {
+    let mut spec = spec("w");
+    let mut nodes = ["n1", "n2", "n3"].map(|name| node(name, 0));
+    nodes[0].labels = [label("zone", "a"), label("disk", "nvme")].into();
+    nodes[1].labels = [label("zone", "b"), label("disk", "hdd")].into();
+    let view = ClusterView::of(nodes);
+    spec.node_selector = [label("zone", "c"), label("disk", "nvme")].into();
+    let explanation = explained(&view, &spec);
+    assert_eq!(explanation.counts, [("NodeLabelMismatch", 3)]);
+    assert_eq!(flags(&explanation), ["--node-selector zone=a"]);
+    spec.node_selector = [label("pool", "x")].into();
+    let explanation = explained(&view, &spec);
+    assert_eq!(flags(&explanation), ["--node-selector pool-"]);
+    assert_eq!(explanation.remedies[0].text, "ask for no label pool");
+    spec.node_selector = [label("pool", "x"), label("rack", "7")].into();
+    let explanation = explained(&view, &spec);
+    assert_eq!(
+        flags(&explanation),
+        ["--node-selector pool- --node-selector rack-"]
+    );
+}
+
+#[test]
+fn a_taint_is_named_and_its_toleration_offered() {
+    let mut spec = spec("w");
+    let mut nodes = ["n1", "n2"].map(|name| node(name, 0));
+    nodes[0].taints = vec![taint("dedicated", "ml")];
+    nodes[1].taints = vec![taint("dedicated", "ml"), taint("slow", "")];
+    spec.resources.cpu = CpuMilli(70_000);
+    let both = explained(&ClusterView::of(nodes.clone()), &spec);
+    assert_eq!(flags(&both), ["--cpu 64 --toleration dedicated=ml"]);
+    spec.resources.cpu = CpuMilli(1000);
+    let explanation = explained(&ClusterView::of(nodes), &spec);
+    let text = explanation.reason.unwrap().to_string();
+    assert_eq!(
+        text,
+        "has the taint dedicated=ml:NoSchedule, which is not tolerated"
+    );
+    assert_eq!(explanation.counts, [("TaintNotTolerated", 2)]);
+    assert_eq!(explanation.remedies[0].flags, "--toleration dedicated=ml");
+}
+
+#[test]
 fn where_no_single_change_is_enough_several_are_offered_together() {
     let mut spec = spec("w");
     spec.resources.cpu = CpuMilli(100_000);
@@ -195,6 +239,17 @@ fn with_flags(spec: &WorkloadSpec, flags: &str) -> WorkloadSpec {
             "--gang" => spec.gang_size = value.parse().unwrap(),
             "--cpu" => resources.cpu = value.parse().unwrap(),
             "--memory" => resources.memory = value.parse().unwrap(),
+            "--node-selector" => match value.split_once('=') {
+                Some((key, value)) => spec.node_selector.extend([label(key, value)]),
+                None => {
+                    let key = label(value.strip_suffix('-').unwrap(), "").0;
+                    assert!(spec.node_selector.remove(&key).is_some(), "{key}");
+                }
+            },
+            "--toleration" => spec.tolerations.push(match value.split_once('=') {
+                Some((key, value)) => Toleration::of(&taint(key, value)),
+                None => Toleration::of(&taint(value, "")),
+            }),
             "--minimum-level" => {
                 let levels = [Level::None, Level::Shared, Level::Isolated];
                 let named = levels.into_iter().find(|level| level.to_string() == value);

@@ -1,6 +1,6 @@
 //! The repair problem: work fits nowhere, and a few residents may move, or be stopped, so that it does.
 
-use super::Slot;
+use super::exact::Slot;
 use crate::packing::{Demand, Room};
 use serde::{Deserialize, Serialize};
 

@@ -66,6 +66,29 @@ pub enum Phase {
     Gone,
 }
 
+/// Where a workload is in its life, as callers see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WorkloadState {
+    /// Waits for a place.
+    Pending,
+    /// Has a place.
+    Reserved,
+    /// Being started.
+    Starting,
+    /// Runs.
+    Running,
+    /// Being stopped.
+    Stopping,
+    /// Every member ended well.
+    Succeeded,
+    /// Some member did not.
+    Failed,
+    /// Cancelled.
+    Cancelled,
+    /// Its node was lost.
+    Lost,
+}
+
 impl Member {
     /// Whether it still takes room on its node.
     pub fn holds_place(&self) -> bool {

@@ -9,7 +9,11 @@ use dovetail_model::{
     units::{Bytes, GpuMilli},
 };
 use dovetail_proto::{
-    convert::{node::gpu_to_wire, time::timestamp},
+    convert::{
+        label::{all_to_wire, taints_to_wire},
+        node::gpu_to_wire,
+        time::timestamp,
+    },
     v1,
 };
 
@@ -43,6 +47,8 @@ pub(crate) fn node(reply: &NodeReply) -> v1::Node {
         not_enforced: inventory.not_enforced.clone(),
         orphaned_slices: reply.orphaned.clone(),
         boot_id: inventory.boot_id.to_string(),
+        labels: all_to_wire(&inventory.labels),
+        taints: taints_to_wire(&inventory.taints),
     }
 }
 

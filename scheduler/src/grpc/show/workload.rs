@@ -1,9 +1,9 @@
 //! Workloads on the wire.
 
 use dovetail_core::{
-    effect::{WorkloadState, WorkloadView},
+    effect::WorkloadView,
     event::End,
-    state::Member,
+    state::{Member, WorkloadState},
 };
 use dovetail_proto::{
     convert::{

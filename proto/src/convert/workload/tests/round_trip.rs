@@ -4,6 +4,7 @@ use crate::convert::workload::*;
 use dovetail_model::{
     gpu::ModelPattern,
     id::Name,
+    label::{LabelKey, LabelValue, Labels, Toleration},
     resources::{GpuAmount, GpuRequest, GpuShare, Level, Resources},
     units::{Bytes, CpuMilli, GpuMilli},
     workload::WorkloadKind,
@@ -75,6 +76,36 @@ fn policy() -> impl Strategy<Value = Restart> {
         })
 }
 
+fn key() -> impl Strategy<Value = LabelKey> {
+    "([a-z]{1,9}\\.[a-z]{1,9}/)?[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,20}[a-zA-Z0-9])?"
+        .prop_map(|text| LabelKey::new(&text).unwrap())
+}
+
+fn value() -> impl Strategy<Value = LabelValue> {
+    "[a-zA-Z0-9]{0,63}".prop_map(|text| LabelValue::new(&text).unwrap())
+}
+
+fn toleration() -> impl Strategy<Value = Toleration> {
+    prop_oneof![
+        key().prop_map(|key| Toleration::Exists { key }),
+        (key(), value()).prop_map(|(key, value)| Toleration::Equal { key, value }),
+    ]
+}
+
+fn nodes() -> impl Strategy<Value = (Labels, Vec<Toleration>)> {
+    (
+        collection::btree_map(key(), value(), 0..16),
+        collection::vec(toleration(), 0..16),
+    )
+}
+
+fn movable() -> impl Strategy<Value = Option<Movable>> {
+    let movable = RESTART_COST_SECONDS.prop_map(|restart_cost_seconds| Movable {
+        restart_cost_seconds,
+    });
+    option::of(movable)
+}
+
 prop_compose! {
     fn run()(
         argv in collection::vec("[^\0/]{1,20}", 1..8),
@@ -98,6 +129,8 @@ prop_compose! {
         spans in (option::of(MAX_RUNTIME_NS), STOP_GRACE_NS),
         resources in request(),
         restart in policy(),
+        nodes in nodes(),
+        movable in movable(),
     ) -> WorkloadSpec {
         WorkloadSpec {
             name: names.0,
@@ -110,6 +143,9 @@ prop_compose! {
             stop_grace_ns: spans.1,
             resources,
             restart,
+            node_selector: nodes.0,
+            tolerations: nodes.1,
+            movable,
             ..base
         }
     }

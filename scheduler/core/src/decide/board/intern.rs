@@ -13,6 +13,7 @@ use crate::{
 use dovetail_model::{
     gpu::GpuHealth,
     id::{Tenant, WorkloadId},
+    label::{Labels, Taint, Toleration},
     resources::{GpuAmount, Level, Resources},
     units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
     workload::WorkloadSpec,
@@ -53,11 +54,12 @@ struct Kind {
     devices: Vec<u32>,
 }
 
-/// What nodes of a kind have in common: devices, cores, about as much memory, and the level.
-type KindKey = (Vec<u32>, u64, u64, Level);
+/// What nodes of a kind have in common: devices, cores, about as much memory, the level, and what
+/// operators said of them.
+type KindKey = (Vec<u32>, u64, u64, Level, Labels, Vec<Taint>);
 
 /// Everything of a request that tells classes apart.
-type Key = (u32, Resources);
+type Key = (u32, Resources, Labels, Vec<Toleration>);
 
 /// A class, and who stands for it before the rules.
 #[derive(Debug, Clone)]
@@ -103,7 +105,12 @@ impl Interner {
     /// The class of a workload.
     pub(super) fn class(&mut self, ask: &Ask<'_>) -> ClassId {
         let tenant = self.tenant(ask.tenant);
-        let key = (tenant, ask.resources().clone());
+        let key = (
+            tenant,
+            ask.resources().clone(),
+            ask.spec.node_selector.clone(),
+            ask.spec.tolerations.clone(),
+        );
         if let Some(known) = self.numbers.get(&key) {
             return *known;
         }
@@ -174,7 +181,14 @@ impl Interner {
     fn kind(&mut self, node: &NodeView) -> u32 {
         let devices: Vec<u32> = node.gpus.iter().map(|gpu| self.device(gpu)).collect();
         let (cores, memory) = size(node);
-        let key = (devices.clone(), cores, memory, node.level);
+        let key = (
+            devices.clone(),
+            cores,
+            memory,
+            node.level,
+            node.labels.clone(),
+            node.taints.clone(),
+        );
         if let Some(known) = self.kind_numbers.get(&key) {
             return *known;
         }
@@ -276,6 +290,8 @@ fn bare(spec: &WorkloadSpec) -> WorkloadSpec {
 fn same_kind(empty: &NodeView, node: &NodeView) -> bool {
     size(empty) == size(node)
         && empty.level == node.level
+        && empty.labels == node.labels
+        && empty.taints == node.taints
         && empty.gpus.len() == node.gpus.len()
         && empty
             .gpus

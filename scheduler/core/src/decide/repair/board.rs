@@ -4,7 +4,7 @@ use super::Placer;
 use crate::{
     packing::{Demand, Gpus, Room},
     problem::{
-        Slot,
+        exact::Slot,
         repair::{Repair, Repaired, Step},
     },
 };

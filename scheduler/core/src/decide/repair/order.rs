@@ -3,7 +3,7 @@
 use crate::{
     packing::Room,
     problem::{
-        Slot,
+        exact::Slot,
         repair::{Repair, Step},
     },
 };

@@ -3,7 +3,7 @@
 use super::Placer;
 use crate::{
     packing::{Demand, Gpus, Room},
-    problem::{Slot, repair::Repair},
+    problem::{exact::Slot, repair::Repair},
 };
 
 /// The tightest fit: least GPU left on the node, then least CPU, then the first.

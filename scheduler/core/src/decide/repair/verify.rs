@@ -3,7 +3,7 @@
 use crate::{
     packing::{Demand, Gpus, Room},
     problem::{
-        Slot,
+        exact::Slot,
         repair::{Repair, Repaired},
     },
 };

@@ -1,6 +1,9 @@
 //! Random clusters and queues, and an account of what a plan takes that shares nothing with deciding.
 
-use super::super::{Ask, instances::node};
+use super::{
+    super::{Ask, instances::node},
+    label, taint,
+};
 use crate::{
     plan::Step,
     view::{ClusterView, GpuView, NodeView},
@@ -9,6 +12,7 @@ use dovetail_model::{
     gpu::{GpuHealth, GpuModel, ModelPattern},
     grant::Placement,
     id::{Tenant, WorkloadId},
+    label::{Labels, Taint, Toleration},
     reason::Reason,
     resources::{GpuAmount, GpuRequest, GpuShare, Level},
     units::{Bytes, CpuMilli, GpuMilli},
@@ -57,6 +61,10 @@ fn random_node(
         gpu.model = GpuModel::of(name, gpu.memory_total);
     }
     let some = noise as usize % node.gpus.len().max(1);
+    match noise % 5 {
+        0 => {}
+        zone => node.labels = [label("zone", if zone < 3 { "a" } else { "b" })].into(),
+    }
     match (odd, node.gpus.get_mut(some)) {
         (0, _) => node.closed = Some(Reason::NodeUnreachable),
         (1, Some(gpu)) => gpu.health = GpuHealth::Lost,
@@ -66,6 +74,8 @@ fn random_node(
         }
         (3, _) => node.level = Level::None,
         (4, _) => node.slices = 1022,
+        (5, _) => node.taints = vec![taint("slow", "")],
+        (6, _) => node.taints = vec![taint("dedicated", "ml"), taint("slow", "")],
         _ => {}
     }
     node
@@ -86,7 +96,7 @@ pub(crate) fn submission() -> impl Strategy<Value = Submission> {
         1 => Just(Level::None),
         1 => Just(Level::Isolated)
     ];
-    let size = (1..5_u32, 100..9000_u64, 1..17_u64);
+    let size = (1..5_u32, 100..9000_u64, 1..17_u64, where_to());
     (
         0..2_u32,
         0..4_u32,
@@ -96,7 +106,7 @@ pub(crate) fn submission() -> impl Strategy<Value = Submission> {
         level,
     )
         .prop_map(
-            |(tenant, kind, priority, (gang_size, cpu, memory), gpu, level)| {
+            |(tenant, kind, priority, (gang_size, cpu, memory, nodes), gpu, level)| {
                 let mut spec = WorkloadSpec::example("w");
                 spec.kind = match kind {
                     0 => WorkloadKind::Service,
@@ -108,9 +118,31 @@ pub(crate) fn submission() -> impl Strategy<Value = Submission> {
                 spec.resources.memory = Bytes(memory * GIB);
                 spec.resources.gpu = gpu;
                 spec.resources.minimum_level = level;
+                (spec.node_selector, spec.tolerations) = nodes;
                 (Tenant(format!("uid:{tenant}")), spec)
             },
         )
+}
+
+/// Labels that are asked for, and tolerations: mostly none.
+fn where_to() -> impl Strategy<Value = (Labels, Vec<Toleration>)> {
+    let labels = prop_oneof![
+        6 => Just(Labels::new()),
+        1 => Just([label("zone", "a")].into()),
+        1 => Just([label("zone", "b")].into()),
+        1 => Just([label("pool", "x"), label("zone", "b")].into()),
+    ];
+    let slow = || Toleration::Exists {
+        key: label("slow", "").0,
+    };
+    let dedicated = |value| Toleration::of(&taint("dedicated", value));
+    let tolerations = prop_oneof![
+        4 => Just(vec![]),
+        1 => Just(vec![slow()]),
+        1 => Just(vec![dedicated("ml"), slow()]),
+        1 => Just(vec![slow(), dedicated("web")]),
+    ];
+    (labels, tolerations)
 }
 
 fn gpus() -> impl Strategy<Value = GpuRequest> {
@@ -160,11 +192,30 @@ pub(crate) fn wrongs(view: &ClusterView, asks: &[Ask<'_>], steps: &[Step]) -> Ve
         let all = steps.iter().flat_map(|step| &step.placements);
         let here: Vec<&Placement> = all.filter(|p| p.node == node.name).collect();
         node_wrongs(node, &here, &mut wrongs);
+        for placement in &here {
+            let workload = placement.slice.workload;
+            let ask = asks.iter().find(|ask| ask.workload == workload);
+            if !ask.is_some_and(|ask| lets_in(node, ask)) {
+                wrongs.push(format!("{} keeps {workload} off", node.name));
+            }
+        }
         for gpu in &node.gpus {
             gpu_wrongs(gpu, &here, asks, &mut wrongs);
         }
     }
     wrongs
+}
+
+/// Whether labels and taints of a node let a workload in. Written anew, without the rules.
+pub(crate) fn lets_in(node: &NodeView, ask: &Ask<'_>) -> bool {
+    let mut asked = ask.spec.node_selector.iter();
+    let borne = |taint: &Taint| {
+        ask.spec.tolerations.iter().any(|toleration| {
+            let text = toleration.to_string();
+            text == taint.key.as_str() || text == format!("{}={}", taint.key, taint.value)
+        })
+    };
+    asked.all(|pair| node.labels.iter().any(|own| own == pair)) && node.taints.iter().all(borne)
 }
 
 fn node_wrongs(node: &NodeView, here: &[&Placement], wrongs: &mut Vec<String>) {

@@ -2,7 +2,7 @@
 
 use super::{
     ask,
-    clusters::{Submission, asks, cluster, queue, submission},
+    clusters::{Submission, asks, cluster, lets_in, queue, submission},
     node, share, spec, tenant, whole,
 };
 use crate::{
@@ -98,7 +98,7 @@ fn choices(node: &NodeView, ask: &Ask<'_>) -> Vec<NodeView> {
     ) else {
         return Vec::new();
     };
-    if node.closed.is_some() || node.slices >= 1024 {
+    if node.closed.is_some() || node.slices >= 1024 || !lets_in(node, ask) {
         return Vec::new();
     }
     let mut left = node.clone();

@@ -3,7 +3,7 @@
 use super::{
     ask,
     clusters::{asks, cluster, queue, wrongs},
-    node, round, spec, tenant, whole,
+    label, node, round, spec, taint, tenant, whole,
 };
 use crate::{
     decide::{Board, Round, place},
@@ -11,7 +11,7 @@ use crate::{
     policy::Policy,
     view::ClusterView,
 };
-use dovetail_model::{id::Revision, reason::Reason, units::CpuMilli};
+use dovetail_model::{id::Revision, label::Toleration, reason::Reason, units::CpuMilli};
 use proptest::prelude::*;
 
 fn greedy() -> Policy {
@@ -60,6 +60,31 @@ fn small_work_is_placed_behind_a_gang_that_does_not_fit() {
     assert_eq!(round.plan.steps.len(), 1);
     assert_eq!(round.plan.steps[0].workload, queue[1].workload);
     assert_eq!(round.plan.parent, Revision(7));
+}
+
+#[test]
+fn requests_that_differ_in_labels_or_tolerations_alone_fail_and_fit_apart() {
+    let (tenant, mut other, mut good) = (tenant("a"), spec("other"), spec("good"));
+    let mut node = node("n1", 0);
+    node.labels = [label("zone", "a")].into();
+    node.taints = vec![taint("slow", "")];
+    let plain = good.clone();
+    good.tolerations = vec![Toleration::of(&node.taints[0])];
+    other.tolerations.clone_from(&good.tolerations);
+    other.node_selector = [label("zone", "b")].into();
+    let view = ClusterView::of([node]);
+    let queue = [&plain, &other, &good].map(|spec| (spec, tenant.clone()));
+    let asks = (1..)
+        .zip(&queue)
+        .map(|(id, (spec, tenant))| ask(id, tenant, spec));
+    let round = round(&view, Revision(1), asks, &greedy(), 1);
+    let tokens: Vec<&str> = round
+        .waiting
+        .iter()
+        .map(|(_, reason)| reason.token())
+        .collect();
+    assert_eq!(tokens, ["TaintNotTolerated", "NodeLabelMismatch"]);
+    assert_eq!(round.plan.steps.len(), 1);
 }
 
 proptest! {

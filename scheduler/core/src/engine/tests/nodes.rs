@@ -1,6 +1,8 @@
 //! Nodes coming, going, rebooting and being taken out of service.
 
 use super::*;
+use crate::decide::tests::{label, taint};
+use dovetail_model::label::Toleration;
 
 #[test]
 fn a_reboot_loses_the_slices_and_nothing_else() {
@@ -174,4 +176,58 @@ fn capacity_may_shrink_under_running_slices() {
     assert_eq!(world.state_of(first), WorkloadState::Running);
     let second = world.submit(spec("b"));
     assert_eq!(second.state, WorkloadState::Pending);
+}
+
+fn labelled(node: &str, labels: &[(&str, &str)], taints: &[(&str, &str)]) -> Inventory {
+    let mut inventory = inventory(node, 0);
+    inventory.labels = labels.iter().map(|(k, v)| label(k, v)).collect();
+    inventory.taints = taints.iter().map(|(k, v)| taint(k, v)).collect();
+    inventory
+}
+
+#[test]
+fn labels_and_taints_that_change_hold_for_new_work_and_hurt_nothing_that_runs() {
+    let mut world = World::new();
+    world.node("n1", 0);
+    world.enroll(labelled("n1", &[("zone", "a")], &[])).unwrap();
+    let mut picky = spec("picky");
+    picky.node_selector = [label("zone", "a")].into();
+    let first = world.submit(picky.clone()).workload.id;
+    assert_eq!(world.state_of(first), WorkloadState::Running);
+    world.node("n2", 0);
+    world
+        .enroll(labelled("n2", &[("zone", "a")], &[("slow", "")]))
+        .unwrap();
+    world
+        .enroll(labelled("n1", &[], &[("dedicated", "ml")]))
+        .unwrap();
+    assert_eq!(world.state_of(first), WorkloadState::Running);
+    picky.name = name("second");
+    picky.tolerations = vec![Toleration::of(&taint("dedicated", "ml"))];
+    picky.node_selector = [label("zone", "a")].into();
+    let refusal = world.try_submit(1000, "never", picky.clone()).unwrap_err();
+    assert!(matches!(refusal, Refusal::NeverFits(_)), "{refusal:?}");
+    // Once a node says that it has the label, there is a place.
+    world
+        .enroll(labelled("n1", &[("zone", "a")], &[("dedicated", "ml")]))
+        .unwrap();
+    let second = world.submit(picky);
+    assert_eq!(world.state_of(second.workload.id), WorkloadState::Running);
+    let node = world.get(second.workload.id).workload.members[0]
+        .placement
+        .node
+        .clone();
+    assert_eq!(node, name("n1"));
+}
+
+#[test]
+fn work_that_waits_for_a_label_starts_when_a_node_gets_it() {
+    let mut world = World::new();
+    let mut picky = spec("picky");
+    picky.node_selector = [label("zone", "a")].into();
+    let id = world.submit(picky).workload.id;
+    world.node("n1", 0);
+    assert_eq!(world.get(id).reason.unwrap().token(), "NodeLabelMismatch");
+    world.enroll(labelled("n1", &[("zone", "a")], &[])).unwrap();
+    assert_eq!(world.state_of(id), WorkloadState::Running);
 }
