@@ -51,13 +51,13 @@ struct Options {
     /// Worth of a pod beside its GPU.
     #[arg(long, default_value_t = 50)]
     pod: u64,
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 80)]
     rounds: u32,
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 24)]
     trials: u32,
     #[arg(long, default_value_t = 2)]
     dives: u32,
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 3000)]
     tries: u32,
     /// Soft limit in milliseconds; hard is twice as much.
     #[arg(long)]

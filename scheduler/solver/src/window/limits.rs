@@ -27,13 +27,13 @@ pub struct Time {
 }
 
 impl Default for Limits {
-    /// For a backlog of thousands on a cluster of any size: about half a second of one core.
+    /// For a backlog of thousands on a cluster of any size: most of a second of one core.
     fn default() -> Self {
         Self {
-            rounds: 40,
-            trials: 40,
+            rounds: 80,
+            trials: 24,
             dives: 2,
-            tries: 0,
+            tries: 3000,
             time: None,
         }
     }
