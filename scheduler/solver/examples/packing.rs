@@ -46,8 +46,8 @@ const PLANTED: Limits = Limits {
     dives: 1,
     tries: 0,
     time: Some(Time {
-        soft: Duration::from_secs(5),
-        hard: Duration::from_secs(10),
+        soft: Duration::from_secs(30),
+        hard: Duration::from_secs(60),
     }),
 };
 
