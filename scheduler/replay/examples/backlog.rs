@@ -2,6 +2,7 @@
 //! row of JSON: `backlog FOLDER TRACE SEED [--scale N] [--loaded PERCENT --window N]`.
 
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
+#![allow(clippy::cast_precision_loss, reason = "percents for people")]
 #![allow(clippy::unwrap_used, reason = "an example fails where it stands")]
 
 use clap::Parser;
