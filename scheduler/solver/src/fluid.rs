@@ -6,8 +6,9 @@
 //! as much GPU is asked for as there is (plan, and prices of CPU, memory and whole GPUs); and how
 //! few GPUs the shares can do with (slice prices).
 
-mod cover;
+pub(crate) mod cover;
 mod plan;
+mod totals;
 
 use crate::aggregate::Aggregate;
 use cover::Cover;
@@ -57,7 +58,7 @@ pub fn measured(problem: &Fluid) -> (Prices, Effort) {
     let aggregate = Aggregate::of(&problem.nodes, &demands, |_| ());
     let cover = Cover::of(&aggregate, &demands, &weights);
     cover.publish(&mut prices);
-    let plan = Plan::of(&aggregate, &demands, &weights);
+    let plan = Plan::of(&aggregate, &demands, &weights, &cover);
     plan.publish(&mut prices, &classes);
     let effort = Effort {
         columns: plan.columns,
@@ -93,3 +94,6 @@ fn thousandths(price: f64) -> u32 {
 fn whole(amount: f64) -> u64 {
     amount.round().clamp(0.0, 1e18) as u64
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+pub mod ceiling;
 pub mod fluid;
 mod highs;
 pub mod lp;

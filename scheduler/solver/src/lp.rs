@@ -41,7 +41,7 @@ pub struct Lp {
 #[derive(Debug)]
 enum State {
     /// Rows alone.
-    Rows(ColProblem),
+    Rows(Box<ColProblem>),
     /// In HiGHS, with its basis.
     Loaded(Model),
     /// HiGHS refused something: there is no answer any more.
@@ -74,7 +74,7 @@ impl Answer {
 impl Default for Lp {
     fn default() -> Self {
         Self {
-            state: State::Rows(ColProblem::new()),
+            state: State::Rows(Box::default()),
             rows: 0,
             time: None,
             spent: Duration::ZERO,
@@ -164,7 +164,7 @@ impl Lp {
 
     fn load(&mut self) {
         self.state = match mem::replace(&mut self.state, State::Lost) {
-            State::Rows(problem) => problem
+            State::Rows(problem) => (*problem)
                 .try_optimise(Sense::Maximise)
                 .map_or(State::Lost, State::Loaded),
             other => other,

@@ -1,26 +1,23 @@
 //! The linear program over pools: members by way, GPUs by the pattern of slices on them. Patterns
 //! are added where prices say that one is worth more than the GPU it takes.
 
-use super::{Aggregate, Uses, Way, knapsack};
+use super::{Aggregate, Pool, Uses, Way, knapsack};
 use crate::lp::{Answer, Lp, Method, Row};
 use std::collections::BTreeSet;
 
-/// Rounds of column generation at most: twice what the slowest trace takes.
+/// Rounds of column generation at most: the traces take three, and twenty if nothing is seeded.
 const ROUNDS_MAX: u32 = 60;
 
 /// Part of what a GPU is worth by which a pattern must be worth more to come in.
 const GAIN_MIN: f64 = 1e-4;
 
 /// Prices are integers in knapsacks: this much is one.
-pub(crate) const ONE: f64 = (1_u64 << 24) as f64;
-
-/// Nodes of the whole cluster in the program: numbers of all clusters are alike then.
-const NODES: f64 = 1000.0;
+pub(crate) const ONE: f64 = 16_777_216.0;
 
 /// The program of an aggregate.
 #[derive(Debug)]
 pub(crate) struct Master<'a> {
-    aggregate: &'a Aggregate,
+    pub(crate) aggregate: &'a Aggregate,
     lp: Lp,
     pools: Vec<PoolRows>,
     ways: Vec<usize>,
@@ -29,8 +26,7 @@ pub(crate) struct Master<'a> {
     load: usize,
     seen: BTreeSet<(usize, usize, Vec<u32>)>,
     pub(crate) rounds: u32,
-    /// Nodes in the program by node.
-    pub(crate) scale: f64,
+    scale: f64,
 }
 
 #[derive(Debug)]
@@ -56,12 +52,33 @@ pub(crate) struct PoolPrices {
     pub(crate) gangs: Vec<f64>,
 }
 
+impl PoolPrices {
+    /// Everything costs nothing.
+    pub(crate) fn nothing(pool: &Pool) -> Self {
+        Self {
+            cpu: 0.0,
+            memory: 0.0,
+            slot: 0.0,
+            bins: vec![0.0; pool.bins.len()],
+            slices: vec![0.0; pool.slices.len()],
+            gangs: vec![0.0; pool.gangs.len()],
+        }
+    }
+
+    /// Makes all of them smaller.
+    pub(crate) fn divide(&mut self, by: f64) {
+        let rooms = [&mut self.cpu, &mut self.memory, &mut self.slot];
+        let lists = [&mut self.bins, &mut self.slices, &mut self.gangs];
+        let prices = rooms.into_iter().chain(lists.into_iter().flatten());
+        prices.for_each(|price| *price /= by);
+    }
+}
+
 impl<'a> Master<'a> {
     /// The program without columns that are worth anything: `mix` is what one unit of load is, by
     /// class.
     pub(crate) fn new(aggregate: &'a Aggregate, mix: &[f64]) -> Self {
-        let nodes: u128 = aggregate.pools.iter().map(|pool| pool.nodes).sum();
-        let scale = NODES / float(nodes.max(1));
+        let scale = aggregate.scale();
         let mut lp = Lp::default();
         let classes: Vec<Row> = (0..aggregate.classes).map(|_| lp.row(0.0, 0.0)).collect();
         let pools: Vec<PoolRows> = (0..aggregate.pools.len())
@@ -160,6 +177,14 @@ impl<'a> Master<'a> {
             }
         }
         for (bin, counts) in made {
+            self.add(pool, bin, counts);
+        }
+    }
+
+    /// Adds a pattern made elsewhere, if the bin has room for it.
+    pub(crate) fn offer(&mut self, pool: usize, bin: usize, counts: Vec<u32>) {
+        let of = &self.aggregate.pools[pool];
+        if of.bins[bin].holds(&of.slices, &counts) {
             self.add(pool, bin, counts);
         }
     }

@@ -3,16 +3,16 @@
 
 use crate::{
     aggregate::{
-        Aggregate, Bin, Slice,
+        Aggregate, Bin, Pool, Slice,
         knapsack::{self, COMPUTE_MAX, Item},
-        master::{ONE, fixed},
+        master::{Master, ONE, fixed, float},
     },
     lp::{Answer, Lp, Method, Row},
 };
 use dovetail_core::packing::{Demand, Gpus, Prices};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rounds of column generation at most: five times what the hardest trace takes.
+/// Rounds of column generation at most: half more than the traces take, a millisecond each.
 const ROUNDS_MAX: u64 = 60;
 
 /// Part of a GPU by which a pattern must be worth more than one to come in.
@@ -32,20 +32,23 @@ struct Gpu {
 
 /// Prices of the sorts of shares.
 #[derive(Debug, Default)]
-pub(super) struct Cover {
+pub(crate) struct Cover {
     gpus: Vec<Gpu>,
     prices: Vec<f64>,
-    pub(super) rounds: u64,
+    /// Every pattern made, as counts by sort.
+    patterns: BTreeSet<Vec<(usize, u32)>>,
+    pub(crate) rounds: u64,
 }
 
 impl Cover {
     /// Prices of the shares among these demands.
-    pub(super) fn of(aggregate: &Aggregate, demands: &[&Demand], weights: &[u64]) -> Self {
+    pub(crate) fn of(aggregate: &Aggregate, demands: &[&Demand], weights: &[u64]) -> Self {
         let (sorts, amounts) = sorts(demands, weights);
         let gpus = gpus(aggregate, &sorts);
         let mut cover = Self {
             prices: vec![0.0; sorts.len()],
             gpus,
+            patterns: BTreeSet::new(),
             rounds: 0,
         };
         cover.solve(&amounts);
@@ -65,7 +68,6 @@ impl Cover {
         for row in &rows {
             lp.column(-2.0, 0.0, f64::INFINITY, &[(*row, 1.0)]);
         }
-        let mut seen = BTreeSet::new();
         while self.rounds < ROUNDS_MAX {
             self.rounds += 1;
             let Some(answer) = lp.solve(Method::Interior) else {
@@ -75,7 +77,8 @@ impl Cover {
             let before = lp.columns();
             for (memory, sorts) in &different {
                 let pattern = self.improving(*memory, sorts);
-                let Some(pattern) = pattern.filter(|pattern| seen.insert(pattern.clone())) else {
+                let Some(pattern) = pattern.filter(|pattern| self.patterns.insert(pattern.clone()))
+                else {
                     continue;
                 };
                 let entries = pattern
@@ -101,15 +104,47 @@ impl Cover {
         (found.bound > fixed(1.0 + GAIN_MIN)).then(|| used.map(|((s, _), n)| (*s, *n)).collect())
     }
 
+    /// Offers the patterns to a program: they are good ones wherever they fit.
+    pub(crate) fn seed(&self, master: &mut Master<'_>) {
+        let aggregate = master.aggregate;
+        for (at, pool) in aggregate.pools.iter().enumerate() {
+            for (bin, room) in pool.bins.iter().enumerate() {
+                for counts in self.patterns_on(pool, room) {
+                    master.offer(at, bin, counts);
+                }
+            }
+        }
+    }
+
+    /// The patterns as counts of a pool's slices, for one of its bins; some may not fit there.
+    fn patterns_on(&self, pool: &Pool, bin: &Bin) -> Vec<Vec<u32>> {
+        let own = |gpu: &&Gpu| gpu.kind == pool.kind && gpu.room.device == bin.device;
+        let Some(gpu) = self.gpus.iter().find(own) else {
+            return Vec::new();
+        };
+        let slice_of = |sort: &usize| {
+            let (_, slice) = gpu.sorts.iter().find(|(own, _)| own == sort)?;
+            pool.slices.binary_search(slice).ok()
+        };
+        let counts = |pattern: &Vec<(usize, u32)>| {
+            let mut counts = vec![0; pool.slices.len()];
+            for (sort, count) in pattern {
+                counts[slice_of(sort)?] += count;
+            }
+            Some(counts)
+        };
+        self.patterns.iter().filter_map(counts).collect()
+    }
+
     /// Writes the prices by free compute of the GPUs of each kind of node.
-    pub(super) fn publish(&self, prices: &mut Prices) {
+    pub(crate) fn publish(&self, prices: &mut Prices) {
         for gpu in &self.gpus {
-            let Some(node) = prices.nodes.get_mut(gpu.room_kind()) else {
+            let Some(node) = prices.nodes.get_mut(gpu.kind as usize) else {
                 continue;
             };
             let table = gpu.table(&self.prices);
             for (compute, slot) in node.slices.iter_mut().enumerate() {
-                *slot = (*slot).max(super::thousandths(table[compute]));
+                *slot = (*slot).max(crate::fluid::thousandths(table[compute]));
             }
             // Whoever takes whole GPUs pays for one, whatever slices make of it.
             node.slices[COMPUTE_MAX] = node.slices[COMPUTE_MAX].max(1000);
@@ -118,10 +153,6 @@ impl Cover {
 }
 
 impl Gpu {
-    fn room_kind(&self) -> usize {
-        self.kind as usize
-    }
-
     /// The most that shares are worth by free compute, where as large a part of the memory is
     /// free: a share that takes a larger part of it counts by that.
     fn table(&self, prices: &[f64]) -> Vec<f64> {
@@ -130,7 +161,7 @@ impl Gpu {
             .collect();
         let best = knapsack::table(&items);
         best.iter()
-            .map(|(worth, _)| crate::aggregate::master::float(u128::from(*worth)) / ONE)
+            .map(|(worth, _)| float(u128::from(*worth)) / ONE)
             .collect()
     }
 
@@ -173,10 +204,8 @@ fn sorts<'a>(demands: &[&'a Demand], weights: &[u64]) -> (Vec<&'a Demand>, Vec<f
     let amount =
         |(demand, weight): &(&Demand, u128)| weight.saturating_mul(u128::from(largest(demand)));
     let all: u128 = sorts.values().map(amount).fold(0, u128::saturating_add);
-    let unit = GPUS * 1000.0 / crate::aggregate::master::float(all.max(1));
-    let amounts = sorts
-        .values()
-        .map(|(_, weight)| crate::aggregate::master::float(*weight) * unit);
+    let unit = GPUS * 1000.0 / float(all.max(1));
+    let amounts = sorts.values().map(|(_, weight)| float(*weight) * unit);
     let amounts = amounts.collect();
     (
         sorts.into_values().map(|(demand, _)| demand).collect(),

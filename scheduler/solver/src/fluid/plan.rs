@@ -1,6 +1,6 @@
 //! How much of the mix fits, and what goes where when as much GPU is asked for as there is.
 
-use super::{thousandths, whole};
+use super::{cover::Cover, thousandths, totals::Totals, whole};
 use crate::{
     aggregate::{
         Aggregate,
@@ -8,9 +8,9 @@ use crate::{
     },
     lp::Method,
 };
-use dovetail_core::packing::{Demand, Gpus, Prices};
+use dovetail_core::packing::{Demand, Prices};
 
-const GIB: f64 = (1_u64 << 30) as f64;
+const GIB: f64 = 1_073_741_824.0;
 
 /// The answers of the two programs over pools.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Plan<'a> {
     aggregate: &'a Aggregate,
     /// How often the mix fits with nothing refused.
     headroom: f64,
-    /// By pool.
+    /// By pool, where a whole GPU is worth one on the average.
     prices: Vec<PoolPrices>,
     /// By way.
     members: Vec<f64>,
@@ -26,28 +26,24 @@ pub(super) struct Plan<'a> {
     pub(super) rounds: u64,
 }
 
-/// What a cluster has and what one unit of the mix asks for, by resource.
-#[derive(Debug, Clone, Copy)]
-struct Totals {
-    gpu: f64,
-    cpu: f64,
-    memory: f64,
-    slots: f64,
-}
-
 impl<'a> Plan<'a> {
-    pub(super) fn of(aggregate: &'a Aggregate, demands: &[&Demand], weights: &[u64]) -> Self {
+    pub(super) fn of(
+        aggregate: &'a Aggregate,
+        demands: &[&Demand],
+        weights: &[u64],
+        cover: &Cover,
+    ) -> Self {
         let has = Totals::of_cluster(aggregate);
         let asks = Totals::of_mix(aggregate, demands, weights);
-        // No load is larger; in the program's unit loads are at most about one.
+        // No load is larger than this one; in its unit, loads are at most one.
         let unit = has.most_of(&asks);
-        let nodes: u128 = aggregate.pools.iter().map(|pool| pool.nodes).sum();
-        let scale = 1000.0 / float(nodes.max(1));
-        let mix: Vec<f64> = weights
+        let scale = aggregate.scale();
+        let mix = weights
             .iter()
-            .map(|w| float(u128::from(*w)) * unit * scale)
-            .collect();
+            .map(|weight| float((*weight).into()) * unit * scale);
+        let mix: Vec<f64> = mix.collect();
         let mut master = Master::new(aggregate, &mix);
+        cover.seed(&mut master);
         let mut plan = Self {
             aggregate,
             headroom: 0.0,
@@ -61,51 +57,82 @@ impl<'a> Plan<'a> {
         if let Some(answer) = master.solve(Method::Interior) {
             plan.headroom = master.load(&answer) * unit;
         }
-        let full = if asks.gpu > 0.0 {
-            has.gpu / asks.gpu
-        } else {
-            unit
+        let wanted = |(demand, amount): (&&Demand, &f64)| {
+            (
+                amount * has.full_of(&asks) / unit,
+                has.worth(aggregate, demand),
+            )
         };
-        let wanted: Vec<(f64, f64)> = demands
-            .iter()
-            .zip(&mix)
-            .map(|(demand, amount)| (amount * full / unit, has.worth(aggregate, demand)))
-            .collect();
+        let wanted: Vec<(f64, f64)> = demands.iter().zip(&mix).map(wanted).collect();
         master.maximise_worth(&wanted);
-        if let Some(answer) = master.solve(Method::Interior) {
-            plan.prices = (0..aggregate.pools.len())
-                .map(|pool| master.prices(&answer, pool))
-                .collect();
-            plan.members = (0..aggregate.ways.len())
-                .map(|way| master.members(&answer, way))
-                .collect();
-        }
+        plan.read(&mut master);
         plan.columns = master.columns() as u64;
         plan.rounds = u64::from(master.rounds);
         plan
     }
 
+    fn read(&mut self, master: &mut Master<'_>) {
+        let Some(answer) = master.solve(Method::Interior) else {
+            return;
+        };
+        let pools = 0..self.aggregate.pools.len();
+        self.prices = pools.map(|pool| master.prices(&answer, pool)).collect();
+        let ways = 0..self.aggregate.ways.len();
+        self.members = ways.map(|way| master.members(&answer, way)).collect();
+        let (mut worth, mut count) = (0.0, 0.0);
+        for (pool, prices) in self.aggregate.pools.iter().zip(&self.prices) {
+            for (bin, price) in pool
+                .bins
+                .iter()
+                .zip(&prices.bins)
+                .filter(|(bin, _)| bin.empty)
+            {
+                worth += price * float(bin.count);
+                count += float(bin.count);
+            }
+        }
+        // Where GPUs are not what is scarce, a member's own worth is the measure.
+        if worth > count * SCARCE_MIN {
+            self.prices
+                .iter_mut()
+                .for_each(|prices| prices.divide(worth / count));
+        }
+    }
+
     /// Writes all but the slices' prices. `classes` are the indices in the mix.
     pub(super) fn publish(&self, prices: &mut Prices, classes: &[usize]) {
         prices.headroom_permille = whole(self.headroom * 1000.0);
-        let mut members = vec![vec![0.0; classes.len()]; self.aggregate.pools.len()];
-        for (way, count) in self.aggregate.ways.iter().zip(&self.members) {
-            members[way.pool][way.class] += count;
-        }
-        for (at, pool) in self.aggregate.pools.iter().enumerate() {
-            let Some(node) = prices.nodes.get_mut(pool.kind as usize) else {
-                continue;
-            };
-            for (class, count) in classes.iter().zip(&members[at]) {
-                node.plan[*class] = whole(*count);
+        for (at, class) in classes.iter().enumerate() {
+            for (kind, members) in self.rounded(at) {
+                if let Some(node) = prices.nodes.get_mut(kind as usize) {
+                    node.plan[*class] += members;
+                }
             }
-            let Some(own) = self.prices.get(at) else {
-                continue;
-            };
-            node.core = thousandths(own.cpu * 1000.0 / float(pool.cpu_unit.into()));
-            node.gib = thousandths(own.memory * GIB / float(pool.memory_unit.into()));
-            node.wholes = self.wholes(at);
         }
+        for (at, (pool, own)) in self.aggregate.pools.iter().zip(&self.prices).enumerate() {
+            if let Some(node) = prices.nodes.get_mut(pool.kind as usize) {
+                node.core = thousandths(own.cpu * 1000.0 / float(pool.cpu_unit.into()));
+                node.gib = thousandths(own.memory * GIB / float(pool.memory_unit.into()));
+                node.wholes = self.wholes(at);
+            }
+        }
+    }
+
+    /// Members of a class by kind: rounded so that their sum is, too.
+    fn rounded(&self, class: usize) -> Vec<(u32, u64)> {
+        let ways = self.aggregate.ways.iter().zip(&self.members);
+        let own: Vec<(u32, f64)> = ways
+            .filter(|(way, _)| way.class == class)
+            .map(|(way, members)| (self.aggregate.pools[way.pool].kind, *members))
+            .collect();
+        let (mut sum, mut given) = (0.0, 0);
+        let step = |(kind, members): (u32, f64)| {
+            sum += members;
+            let here = whole(sum).saturating_sub(given);
+            given += here;
+            (kind, here)
+        };
+        own.into_iter().map(step).collect()
     }
 
     /// By number of empty GPUs of a node.
@@ -116,7 +143,11 @@ impl<'a> Plan<'a> {
             .iter()
             .zip(&prices.bins)
             .filter(|(bin, _)| bin.empty);
-        let gpu = empty.map(|(_, price)| *price).fold(0.0, f64::max);
+        // Where none is empty one would be worth what they are worth on the average.
+        let gpu = empty
+            .map(|(_, price)| *price)
+            .reduce(f64::max)
+            .unwrap_or(1.0);
         let worth = |count: u32| {
             let gangs = pool.gangs.iter().zip(&prices.gangs);
             let gangs = gangs.map(|(gang, price)| f64::from(count / gang.gpus) * price);
@@ -126,75 +157,5 @@ impl<'a> Plan<'a> {
     }
 }
 
-impl Totals {
-    fn of_cluster(aggregate: &Aggregate) -> Self {
-        let sum = |of: &dyn Fn(&crate::aggregate::Pool) -> u128| {
-            float(aggregate.pools.iter().map(of).fold(0, u128::saturating_add))
-        };
-        Self {
-            gpu: sum(&|pool| {
-                pool.bins
-                    .iter()
-                    .map(|bin| u128::from(bin.compute) * bin.count)
-                    .sum()
-            }) / 1000.0,
-            cpu: sum(&|pool| pool.cpu),
-            memory: sum(&|pool| pool.memory),
-            slots: sum(&|pool| pool.slots),
-        }
-    }
-
-    fn of_mix(aggregate: &Aggregate, demands: &[&Demand], weights: &[u64]) -> Self {
-        let mut totals = Self {
-            gpu: 0.0,
-            cpu: 0.0,
-            memory: 0.0,
-            slots: 0.0,
-        };
-        for (demand, weight) in demands.iter().zip(weights) {
-            let weight = float(u128::from(*weight));
-            totals.gpu += gpus(aggregate, demand) * weight;
-            totals.cpu += float(demand.cpu.0.into()) * weight;
-            totals.memory += float(demand.memory.0.into()) * weight;
-            totals.slots += weight;
-        }
-        totals
-    }
-
-    /// The load at which the first resource would be gone if it could be cut freely.
-    fn most_of(&self, asks: &Self) -> f64 {
-        let each = [
-            (self.gpu, asks.gpu),
-            (self.cpu, asks.cpu),
-            (self.memory, asks.memory),
-            (self.slots, asks.slots),
-        ];
-        let most = each.iter().filter(|(_, asks)| *asks > 0.0);
-        most.map(|(has, asks)| has / asks).fold(f64::MAX, f64::min)
-    }
-
-    /// GPUs that a member takes; what takes none is worth as many as its largest part of the
-    /// cluster is of the cluster's GPUs.
-    fn worth(&self, aggregate: &Aggregate, demand: &Demand) -> f64 {
-        if demand.gpus != Gpus::None {
-            return gpus(aggregate, demand);
-        }
-        let part = |takes: u64, of: f64| {
-            if of > 0.0 {
-                float(takes.into()) / of
-            } else {
-                0.0
-            }
-        };
-        let part = part(demand.cpu.0, self.cpu).max(part(demand.memory.0, self.memory));
-        part * self.gpu.max(1.0)
-    }
-}
-
-/// GPUs that a member takes, on the device where it takes least.
-fn gpus(aggregate: &Aggregate, demand: &Demand) -> f64 {
-    let devices = aggregate.pools.iter().flat_map(|pool| &pool.bins);
-    let takes = devices.filter_map(|bin| demand.take_of(bin.device));
-    let each = takes.map(|take| take.compute.0).min().unwrap_or(0);
-    float(u128::from(each) * u128::from(demand.gpu_count())) / 1000.0
-}
+/// GPUs that are worth less than this part of what a member on them is worth are not scarce.
+const SCARCE_MIN: f64 = 0.01;

@@ -80,7 +80,7 @@ pub(crate) fn read(name: &str) -> Option<Trace> {
 }
 
 type Shape = (u64, u64, u64, String);
-type Row = BTreeMap<String, String>;
+pub(crate) type Row = BTreeMap<String, String>;
 
 fn shapes(rows: &[Row]) -> BTreeMap<Shape, u64> {
     let mut shapes = BTreeMap::new();
@@ -128,7 +128,8 @@ fn demand(row: &Row, models: &[&String], kinds: &[usize]) -> Demand {
     }
 }
 
-fn rows(path: &PathBuf) -> Vec<Row> {
+/// Rows of a table by their header.
+pub(crate) fn rows(path: &PathBuf) -> Vec<Row> {
     let text = fs::read_to_string(path).unwrap();
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap().split(',').collect();
@@ -157,18 +158,42 @@ impl Trace {
             .sum()
     }
 
-    /// So many times the mix in percent of the cluster's GPUs; without what fits nowhere.
-    #[allow(clippy::cast_precision_loss, reason = "for people")]
-    pub(crate) fn load_percent(&self, permille: u64) -> f64 {
+    /// So many thousandths of the mix in hundredths of a percent of the cluster's GPUs; without
+    /// what fits nowhere.
+    pub(crate) fn hundredths_of_load(&self, permille: u64) -> u64 {
         let fits = |class: &usize| {
-            self.nodes
-                .iter()
-                .any(|(room, _)| room.fits(&self.classes[*class].0))
+            let mut rooms = self.nodes.iter();
+            rooms.any(|(room, _)| room.fits(&self.classes[*class].0))
         };
-        let mix: u64 = (0..self.classes.len())
-            .filter(fits)
+        let classes = (0..self.classes.len()).filter(fits);
+        let mix: u64 = classes
             .map(|class| self.milli(class) * self.classes[class].1)
             .sum();
-        mix as f64 * permille as f64 / 10.0 / self.cluster_milli() as f64
+        mix * permille * 10 / self.cluster_milli()
+    }
+
+    /// Classes and how many of each have come when so much of the cluster's GPUs is asked for.
+    pub(crate) fn arrived(&self, name: &str, seed: u64, thousandths: u64) -> Vec<(usize, u64)> {
+        let bytes = fs::read(self.folder.join(format!("order_{name}.u16"))).unwrap();
+        let mut rest = bytes.as_slice();
+        let mut order: &[u8] = &[];
+        for _ in FIRST_SEED..=seed {
+            let (length, after) = rest.split_first_chunk::<4>().unwrap();
+            let bytes = usize::try_from(u32::from_le_bytes(*length)).unwrap() * 2;
+            (order, rest) = after.split_at(bytes);
+        }
+        let (mut counts, mut asked) = (BTreeMap::new(), 0);
+        for pod in order.chunks_exact(2) {
+            let class = self.pods[usize::from(u16::from_le_bytes([pod[0], pod[1]]))];
+            asked += self.milli(class);
+            // The published figure is rounded.
+            if asked * 200_000 > self.cluster_milli() * (2 * thousandths + 1) {
+                break;
+            }
+            *counts.entry(class).or_default() += 1;
+        }
+        counts.into_iter().collect()
     }
 }
+
+const FIRST_SEED: u64 = 42;
