@@ -68,6 +68,10 @@ struct Options {
     soft_ms: Option<u64>,
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "one measurement from its options to its row"
+)]
 fn main() {
     let options = Options::parse();
     let mut trace = read(&options);
