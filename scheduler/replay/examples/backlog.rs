@@ -2,6 +2,7 @@
 //! row of JSON: `backlog FOLDER TRACE SEED [--scale N] [--loaded PERCENT --window N]`.
 
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
+#![allow(clippy::cast_precision_loss, reason = "percents for people")]
 #![allow(clippy::unwrap_used, reason = "an example fails where it stands")]
 
 use clap::Parser;
@@ -27,6 +28,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// A prime that divides no number of arrivals here.
+const STRIDE: usize = 7919;
+
 /// What to measure.
 #[derive(Debug, Parser)]
 struct Options {
@@ -39,7 +43,7 @@ struct Options {
     /// So many copies of nodes and arrivals.
     #[arg(long, default_value_t = 1)]
     scale: usize,
-    /// Percent of the arrivals that are placed one by one before; none: everything waits.
+    /// Demand that is placed one by one before, in percent of all GPUs; none: everything waits.
     #[arg(long)]
     loaded: Option<usize>,
     /// Arrivals in the window after these.
@@ -51,24 +55,28 @@ struct Options {
     /// Worth of a pod beside its GPU.
     #[arg(long, default_value_t = 50)]
     pod: u64,
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 80)]
     rounds: u32,
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 24)]
     trials: u32,
     #[arg(long, default_value_t = 2)]
     dives: u32,
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 3000)]
     tries: u32,
     /// Soft limit in milliseconds; hard is twice as much.
     #[arg(long)]
     soft_ms: Option<u64>,
 }
 
+#[allow(
+    clippy::too_many_lines,
+    reason = "one measurement from its options to its row"
+)]
 fn main() {
     let options = Options::parse();
     let mut trace = read(&options);
     let waiting = match options.loaded {
-        Some(percent) => trace.arrivals.len() * percent / 100,
+        Some(percent) => arrived(&trace, percent),
         None => 0,
     };
     let (mut cluster, mut policy) = (trace.cluster(), policy::of(PolicyName::Fgd, &trace, 42));
@@ -194,9 +202,13 @@ fn read(options: &Options) -> Trace {
         .flatten()
         .collect();
     let arrivals = trace.arrivals;
-    trace.arrivals = arrivals
-        .into_iter()
-        .flat_map(|class| std::iter::repeat_n(class, options.scale))
+    let all: Vec<usize> = std::iter::repeat_n(arrivals, options.scale)
+        .flatten()
+        .collect();
+    // A stride without a common divisor mixes the copies.
+    let stride = if options.scale == 1 { 1 } else { STRIDE };
+    trace.arrivals = (0..all.len())
+        .map(|at| all[at * stride % all.len()])
         .collect();
     if options.nodes > 0 {
         sample(&mut trace, options.nodes);
@@ -222,6 +234,18 @@ fn sample(trace: &mut Trace, count: usize) {
         asked += classes[*class].total_milli();
         fits
     });
+}
+
+/// Arrivals that ask for so many percent of all GPUs.
+fn arrived(trace: &Trace, percent: usize) -> usize {
+    let all: u64 = trace.nodes.iter().map(|n| u64::from(n.gpus) * 1000).sum();
+    let target = all * percent as u64 / 100;
+    let mut asked = 0;
+    let before = |class: &&usize| {
+        asked += trace.classes[**class].total_milli();
+        asked < target
+    };
+    trace.arrivals.iter().take_while(before).count()
 }
 
 fn rooms(trace: &Trace, cluster: &Cluster) -> (Vec<Room>, usize) {

@@ -2,7 +2,10 @@
 //! basis between, which `good_lp` cannot.
 
 use highs::{Col, ColProblem, HighsModelStatus, Model, Sense};
-use std::{mem, time::Duration};
+use std::{
+    mem,
+    time::{Duration, Instant},
+};
 
 /// A row of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Lp {
     state: State,
     rows: usize,
     time: Option<Duration>,
+    /// HiGHS counts the time of all calls together.
+    spent: Duration,
     columns: Vec<Col>,
 }
 
@@ -72,6 +77,7 @@ impl Default for Lp {
             state: State::Rows(Box::default()),
             rows: 0,
             time: None,
+            spent: Duration::ZERO,
             columns: Vec::new(),
         }
     }
@@ -140,9 +146,11 @@ impl Lp {
         };
         configure(&mut model, method);
         if let Some(time) = self.time {
-            model.set_option("time_limit", time.as_secs_f64());
+            model.set_option("time_limit", (self.spent + time).as_secs_f64());
         }
+        let began = Instant::now();
         let solved = model.try_solve().ok()?;
+        self.spent += began.elapsed();
         let solution = solved.get_solution();
         let answer = Answer {
             value: solved.objective_value(),

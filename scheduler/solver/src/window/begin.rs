@@ -2,6 +2,7 @@
 
 use super::{
     column::Column,
+    dive::Used,
     generate::{Generator, Left},
     master::Answer,
     packing::Packing,
@@ -11,8 +12,9 @@ use super::{
 const CONTENTS_MAX: usize = 20_000;
 
 impl<P: Packing> Generator<'_, P> {
-    /// Makes the first columns, by these gains if they are known.
-    pub(super) fn begin(&mut self, gains: &[f64]) {
+    /// Makes the first columns, by these gains if they are known, and says how often each is used
+    /// in the first packing.
+    pub(super) fn begin(&mut self, gains: &[f64]) -> Used {
         let known = gains.len() == self.packing.works().len();
         let gains = if known { gains.to_vec() } else { self.sizes() };
         let answer = Answer {
@@ -25,7 +27,7 @@ impl<P: Packing> Generator<'_, P> {
         if known {
             self.price(&answer, &left);
         }
-        self.pack_by_greed(&answer, left);
+        self.pack_by_greed(&answer, left)
     }
 
     /// Where hosts cost something all is to be placed, and so what is large comes first.
@@ -48,8 +50,9 @@ impl<P: Packing> Generator<'_, P> {
         gains
     }
 
-    fn pack_by_greed(&mut self, answer: &Answer, mut left: Left) {
+    fn pack_by_greed(&mut self, answer: &Answer, mut left: Left) -> Used {
         let mut made = 0;
+        let mut used = vec![0; self.columns.all.len()];
         for host in 0..left.hosts.len() {
             while left.hosts[host] > 0 && made < CONTENTS_MAX && self.clock.is_open() {
                 let Some(found) = self.best_of(host, answer, &left) else {
@@ -61,9 +64,13 @@ impl<P: Packing> Generator<'_, P> {
                 for (work, count) in &column.contents {
                     left.works[*work as usize] -= times * count;
                 }
-                self.add(column);
+                // What is known already is in the pool; to find its place is not worth it here.
+                if self.add(column) {
+                    used.push(times);
+                }
                 made += 1;
             }
         }
+        used
     }
 }

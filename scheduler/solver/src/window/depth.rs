@@ -9,7 +9,7 @@ use super::{
 use std::collections::VecDeque;
 
 /// Of all that were the best at some time, the last so many are columns as well.
-const KEEP: usize = 10;
+const KEEP: usize = 3;
 
 /// A search through contents of one host.
 struct Search<'a, P: Packing> {

@@ -62,7 +62,9 @@ impl<P: Packing> Dive<'_, '_, P> {
                     return;
                 };
                 answer = next;
-                if self.generator.price(&answer, &self.left) == 0 {
+                if self.generator.price(&answer, &self.left) == 0
+                    && self.generator.price_deep(&answer, &self.left).0 == 0
+                {
                     break;
                 }
                 self.used.resize(self.generator.columns.all.len(), 0);

@@ -64,22 +64,19 @@ pub fn pack<P: Packing>(packing: &P, limits: &Limits, seeds: Seeds) -> Solution 
         let column = Column::of(packing, contents.host, contents.steps);
         generator.add(column);
     }
-    generator.begin(&seeds.gains);
+    let mut used_best = generator.begin(&seeds.gains);
     let mut best = Solution::default();
     let Some((root, proven)) = generator.run() else {
-        return finish(&generator, &[], best);
+        return finish(&generator, &used_best, best);
     };
-    let mut used_best = Vec::new();
-    let mut value_best = f64::NEG_INFINITY;
+    let mut value_best = value(&generator, &used_best);
     for number in 0..limits.dives {
         if number > 0 && !clock.is_open() {
             break;
         }
         let used = dive::dive(&mut generator, &root, number, seeds.seed);
         best.dives += 1;
-        let mut opened = Opened::of(packing, &generator.columns.all, &used);
-        opened.fill();
-        let value = opened.value();
+        let value = value(&generator, &used);
         if value > value_best {
             (value_best, used_best) = (value, used);
         }
@@ -90,6 +87,13 @@ pub fn pack<P: Packing>(packing: &P, limits: &Limits, seeds: Seeds) -> Solution 
     best.good = good(&generator, &root.times);
     (best.master, best.proven, best.gains) = (root.value, proven, root.gains);
     finish(&generator, &used_best, best)
+}
+
+/// What a use of columns is worth after the filling pass.
+fn value<P: Packing>(generator: &Generator<'_, P>, used: &[u32]) -> f64 {
+    let mut opened = Opened::of(generator.packing, &generator.columns.all, used);
+    opened.fill();
+    opened.value()
 }
 
 fn good<P: Packing>(generator: &Generator<'_, P>, times: &[f64]) -> Vec<Contents> {

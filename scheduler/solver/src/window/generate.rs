@@ -15,13 +15,15 @@ const IDLE_MAX: u32 = 5;
 /// Of these, rounds before depth-first search takes over.
 const GREED_IDLE_MAX: u32 = 2;
 /// See `IDLE_MAX`.
-const GAIN_LEAST: f64 = 1e-4;
+const GAIN_LEAST: f64 = 1e-5;
 /// Columns made in a round, over all hosts: as many as the master has rows takes it forward best.
 const COLUMNS_PER_ROUND: usize = 150;
 /// Fillings of each host of the first packing.
 const TRIALS_FIRST: u32 = 8;
 /// Most columns of one host in a round.
-const KEEP_MAX: usize = 30;
+const KEEP_MAX: usize = 8;
+/// Pricings of all hosts in a round.
+const SWEEPS_MAX: usize = 30;
 
 /// The pool of columns, the master that knows them, and what pricing remembers.
 #[derive(Debug)]
@@ -86,14 +88,17 @@ impl<'a, P: Packing> Generator<'a, P> {
     pub(super) fn run(&mut self) -> Option<(Answer, bool)> {
         let left = self.all();
         let mut answer = self.solve()?;
+        let mut centre = answer.clone();
         let mut idle = 0;
         for _ in 0..self.limits.rounds {
             if !self.clock.is_open() || idle >= self.idle_max() {
                 return Some((answer, false));
             }
+            blend(&mut centre, &answer);
             // Where greed gains little, looking deeper does not cost much more.
             let greedy = idle < GREED_IDLE_MAX || self.limits.tries == 0;
-            if !greedy || self.price(&answer, &left) == 0 {
+            let made = greedy && (self.price(&centre, &left) > 0 || self.price(&answer, &left) > 0);
+            if !made {
                 let (deep, proven) = self.price_deep(&answer, &left);
                 if deep == 0 {
                     return Some((answer, proven));
@@ -119,23 +124,39 @@ impl<'a, P: Packing> Generator<'a, P> {
     /// One round of greed; the number of new columns.
     pub(super) fn price(&mut self, answer: &Answer, left: &Left) -> usize {
         self.rounds += 1;
-        let open = left.hosts.iter().filter(|count| **count > 0).count();
-        let keep = (COLUMNS_PER_ROUND / open.max(1)).clamp(1, KEEP_MAX);
+        let (keep, sweeps) = self.width(left);
         let mut made = 0;
         for host in 0..left.hosts.len() {
             if left.hosts[host] == 0 || !self.clock.is_running() {
                 continue;
             }
-            let ask = ask(self.packing, &self.menus[host], (host, answer, left));
-            for found in self.greedy.price(&ask, self.limits.trials, keep) {
-                made += usize::from(self.add_found(host, found));
+            let mut works = left.works.clone();
+            for _ in 0..sweeps {
+                let ask = ask(self.packing, &self.menus[host], (host, answer, &works));
+                let found = self.greedy.price(&ask, self.limits.trials, keep);
+                let Some(best) = found.first() else {
+                    break;
+                };
+                use_up(&mut works, best);
+                for found in found {
+                    made += usize::from(self.add_found(host, found));
+                }
             }
         }
         made
     }
 
+    /// Columns kept of each pricing, and pricings of each host in a round. Where hosts are much
+    /// alike, one pricing after another does without what the ones before took, so that each
+    /// round has something for every work.
+    fn width(&self, left: &Left) -> (usize, usize) {
+        let open = left.hosts.iter().filter(|count| **count > 0).count().max(1);
+        let keep = (COLUMNS_PER_ROUND / open).clamp(1, KEEP_MAX);
+        (keep, (SWEEPS_MAX / open).max(1))
+    }
+
     /// One round depth first; the number of new columns, and whether no others exist.
-    fn price_deep(&mut self, answer: &Answer, left: &Left) -> (usize, bool) {
+    pub(super) fn price_deep(&mut self, answer: &Answer, left: &Left) -> (usize, bool) {
         if self.limits.tries == 0 {
             return (0, false);
         }
@@ -146,11 +167,19 @@ impl<'a, P: Packing> Generator<'a, P> {
                 proven &= left.hosts[host] == 0;
                 continue;
             }
-            let ask = ask(self.packing, &self.menus[host], (host, answer, left));
-            let (found, complete) = depth::price(&ask, self.limits.tries);
-            proven &= complete;
-            for found in found {
-                made += usize::from(self.add_found(host, found));
+            let (_, sweeps) = self.width(left);
+            let mut works = left.works.clone();
+            for sweep in 0..sweeps {
+                let ask = ask(self.packing, &self.menus[host], (host, answer, &works));
+                let (found, complete) = depth::price(&ask, self.limits.tries);
+                proven &= complete || sweep > 0;
+                let Some(best) = found.back() else {
+                    break;
+                };
+                use_up(&mut works, best);
+                for found in found {
+                    made += usize::from(self.add_found(host, found));
+                }
             }
         }
         (made, proven)
@@ -163,7 +192,7 @@ impl<'a, P: Packing> Generator<'a, P> {
         answer: &Answer,
         left: &Left,
     ) -> Option<Vec<(u32, Slots)>> {
-        let mut ask = ask(self.packing, &self.menus[host], (host, answer, left));
+        let mut ask = ask(self.packing, &self.menus[host], (host, answer, &left.works));
         ask.above = 0.0;
         let found = self.greedy.price(&ask, TRIALS_FIRST, 1);
         found.into_iter().next().map(|found| found.steps)
@@ -174,10 +203,27 @@ impl<'a, P: Packing> Generator<'a, P> {
     }
 }
 
+/// Half of what was and half of what is: prices that jump to and fro lead nowhere.
+fn blend(centre: &mut Answer, answer: &Answer) {
+    let gains = centre.gains.iter_mut().zip(&answer.gains);
+    let rents = centre.rents.iter_mut().zip(&answer.rents);
+    for (old, new) in gains.chain(rents) {
+        *old = f64::midpoint(*old, *new);
+    }
+}
+
+/// Leaves out what a column takes.
+fn use_up(works: &mut [u32], found: &Found) {
+    for (work, _) in &found.steps {
+        let left = &mut works[*work as usize];
+        *left = left.saturating_sub(1);
+    }
+}
+
 fn ask<'a, P: Packing>(
     packing: &'a P,
     menu: &'a Menu,
-    (host, answer, left): (usize, &'a Answer, &'a Left),
+    (host, answer, left): (usize, &'a Answer, &'a [u32]),
 ) -> Ask<'a, P> {
     let above = answer.rents[host] + packing.hosts()[host].cost;
     Ask {
@@ -185,7 +231,7 @@ fn ask<'a, P: Packing>(
         menu,
         host,
         gains: &answer.gains,
-        left: &left.works,
+        left,
         above: above + TINY * (1.0 + above),
     }
 }

@@ -8,6 +8,8 @@ use super::{
 
 /// How much the order of choices is shaken in one trial.
 const SHAKE: f32 = 0.3;
+/// In shaken trials one choice in so many is taken only once or twice, so that contents mix.
+const FEW_ONE_IN: f32 = 0.25;
 /// A choice that takes nothing of what is scarce is still not infinitely good.
 const ROOM_LEAST: f32 = 1e-4;
 
@@ -24,7 +26,8 @@ pub(super) struct Greedy {
     /// By host: the weights of room that found most.
     weights: Vec<Vec<f32>>,
     rng: Rng,
-    order: Vec<(u32, u32)>,
+    /// Score, index of the choice, and how many of it at most.
+    order: Vec<(u32, u32, u32)>,
     choices: Vec<Choice>,
 }
 
@@ -104,16 +107,26 @@ impl Greedy {
         for (index, choice) in (0..).zip(choices) {
             let shares = ask.menu.shares_of(choice, weights.len());
             let room: f32 = shares.iter().zip(weights).map(|(s, w)| s * w).sum();
-            let shake = if trial % 4 < 2 {
-                1.0
-            } else {
-                1.0 + SHAKE * (self.rng.unit() - 0.5)
-            };
+            let (shake, most) = self.shake(trial, choice.most);
             let score = choice.gain * shake / room.max(ROOM_LEAST);
             // Positive floats are ordered as their bits are.
-            self.order.push((score.to_bits(), index));
+            self.order.push((score.to_bits(), index, most));
         }
         self.order.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    /// A factor of the score, and how many to take at most.
+    fn shake(&mut self, trial: u32, most: u32) -> (f32, u32) {
+        if trial % 4 < 2 {
+            return (1.0, most);
+        }
+        let few = self.rng.unit();
+        let most = match few {
+            few if few < FEW_ONE_IN / 2.0 => 1,
+            few if few < FEW_ONE_IN => most.min(2),
+            _ => most,
+        };
+        (1.0 + SHAKE * (self.rng.unit() - 0.5), most)
     }
 
     fn fill<P: Packing>(&self, ask: &Ask<'_, P>, choices: &[Choice], fill: &mut P::Fill) -> Found {
@@ -121,9 +134,9 @@ impl Greedy {
             gain: 0.0,
             steps: Vec::new(),
         };
-        for (_, index) in &self.order {
+        for (_, index, most) in &self.order {
             let choice = choices[*index as usize];
-            for _ in 0..choice.most {
+            for _ in 0..*most {
                 let Some(slots) = ask.packing.add(fill, choice.work as usize) else {
                     break;
                 };

@@ -27,14 +27,31 @@ pub struct Time {
 }
 
 impl Default for Limits {
-    /// For a backlog of thousands on a cluster of any size: about half a second of one core.
+    /// For a backlog of thousands on a cluster of any size: most of a second of one core.
     fn default() -> Self {
         Self {
-            rounds: 40,
-            trials: 40,
+            rounds: 80,
+            trials: 24,
             dives: 2,
-            tries: 0,
+            tries: 3000,
             time: None,
+        }
+    }
+}
+
+impl Limits {
+    /// For a window on a loaded cluster, where nearly every node is different: a quarter of a
+    /// second, and half a second at most.
+    pub fn window() -> Self {
+        Self {
+            rounds: 15,
+            trials: 12,
+            dives: 1,
+            tries: 0,
+            time: Some(Time {
+                soft: Duration::from_millis(250),
+                hard: Duration::from_millis(500),
+            }),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{
     classes::Classes,
     engine::{Seeds, Solution, pack},
     fill,
-    limits::Limits,
+    limits::{Limits, Time},
     packing::Work,
     rooms::Rooms,
     verify,
@@ -14,6 +14,7 @@ use dovetail_core::{
     packing::{Demand, Room},
     problem::window::{Class, Effort, Packed, Put, Window},
 };
+use std::time::Instant;
 
 /// Different priorities that are told apart; whatever is lower comes last, by greed.
 const TIERS_MAX: usize = 8;
@@ -24,20 +25,20 @@ pub fn solve(problem: &Window, limits: &Limits, pool: &mut Pool) -> Packed {
     let mut search = Search {
         problem,
         limits,
+        began: Instant::now(),
+        start: sound(problem),
         effort: Effort::default(),
         rooms: problem.nodes.clone(),
         puts: Vec::new(),
         placed: vec![0; problem.classes.len()],
     };
     let ceiling = search.ceiling();
-    let mut tiers: Vec<i32> = problem.classes.iter().map(|class| class.priority).collect();
-    tiers.sort_unstable_by(|a, b| b.cmp(a));
-    tiers.dedup();
-    for (number, tier) in tiers.into_iter().take(TIERS_MAX).enumerate() {
-        search.tier(tier, number == 0, pool);
+    let start = fill::filled(problem, search.start);
+    // Where everything fits one by one, there is nothing to search for.
+    if verify::worth(problem, &start).iter().sum::<u64>() < ceiling {
+        search.tiers(pool);
     }
     let found = fill::filled(problem, &search.puts);
-    let start = fill::filled(problem, &problem.start);
     let better = verify::holds(problem, &found)
         && verify::worth(problem, &found) > verify::worth(problem, &start);
     Packed {
@@ -52,6 +53,8 @@ pub fn solve(problem: &Window, limits: &Limits, pool: &mut Pool) -> Packed {
 struct Search<'a> {
     problem: &'a Window,
     limits: &'a Limits,
+    began: Instant,
+    start: &'a [Put],
     effort: Effort,
     /// What is left of each node.
     rooms: Vec<Room>,
@@ -65,6 +68,17 @@ impl Search<'_> {
         let classes: Vec<&Class> = self.problem.classes.iter().collect();
         let rooms: Vec<(Room, u32)> = grouped(&self.rooms);
         ceiling::of(&rooms, &classes).worth
+    }
+
+    /// Places tier by tier, the highest first.
+    fn tiers(&mut self, pool: &mut Pool) {
+        let classes = self.problem.classes.iter();
+        let mut tiers: Vec<i32> = classes.map(|class| class.priority).collect();
+        tiers.sort_unstable_by(|a, b| b.cmp(a));
+        tiers.dedup();
+        for (number, tier) in tiers.into_iter().take(TIERS_MAX).enumerate() {
+            self.tier(tier, number == 0, pool);
+        }
     }
 
     /// Places one tier on what the higher ones leave.
@@ -97,12 +111,25 @@ impl Search<'_> {
             seed: self.problem.seed,
         };
         if first {
-            seeds.contents.extend(self.start(&classes, &waiting));
+            seeds.contents.extend(self.start_of(&classes, &waiting));
         }
-        let solution = pack(&packing, self.limits, seeds);
+        let solution = pack(&packing, &self.limits_left(), seeds);
         self.count(&solution, rooms.len(), waiting.len());
         pool.keep(&rooms, &demands, &solution);
         self.keep(classes.puts(&solution.hosts, &waiting));
+    }
+
+    /// All tiers share the time.
+    fn limits_left(&self) -> Limits {
+        let spent = self.began.elapsed();
+        let time = self.limits.time.map(|time| Time {
+            soft: time.soft.saturating_sub(spent),
+            hard: time.hard.saturating_sub(spent),
+        });
+        Limits {
+            time,
+            ..*self.limits
+        }
     }
 
     fn work(&self, class: usize) -> Work {
@@ -118,9 +145,9 @@ impl Search<'_> {
     }
 
     /// The start's contents of nodes, as far as they are of this tier.
-    fn start(&self, classes: &Classes, waiting: &[usize]) -> Vec<super::engine::Contents> {
+    fn start_of(&self, classes: &Classes, waiting: &[usize]) -> Vec<super::engine::Contents> {
         let mut nodes: Vec<Vec<(u32, &Put)>> = vec![Vec::new(); self.rooms.len()];
-        for put in &self.problem.start {
+        for put in self.start {
             if let Ok(work) = waiting.binary_search(&put.class) {
                 nodes[put.node].push((count(work), put));
             }
@@ -148,6 +175,15 @@ impl Search<'_> {
         effort.columns += solution.columns;
         effort.rounds += solution.rounds;
         effort.dives += solution.dives;
+    }
+}
+
+/// The start, or nothing if it does not hold: it came from another process.
+fn sound(problem: &Window) -> &[Put] {
+    if verify::holds(problem, &problem.start) {
+        &problem.start
+    } else {
+        &[]
     }
 }
 
