@@ -117,7 +117,7 @@ fn the_product_packs_better_than_random_and_breaks_no_rule() {
             published("01-Random"),
             Decimal::hundredths(published("06-FGD")),
         );
-        println!("{trace} at 100 %: dovetail {ours}, fgd {fgd}\n{report}");
+        println!("{trace} at 100 %: dovetail {ours}, fgd {fgd}");
         assert!(
             ours.units > random,
             "{trace}: {ours} %, random has {random} hundredths"

@@ -10,7 +10,7 @@ use crate::{
 use dovetail_core::{
     decide::repair::Placer,
     packing::{self, GpuRoom, Gpus, Room, Take},
-    problem::Slot,
+    problem::exact::Slot,
 };
 use dovetail_model::units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU};
 

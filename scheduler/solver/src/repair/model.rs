@@ -7,7 +7,7 @@
 use dovetail_core::{
     packing::{Demand, Gpus, Room},
     problem::{
-        Slot,
+        exact::Slot,
         repair::{INTEGERS_MAX, ROOMS_MAX, Repair},
     },
 };

@@ -7,7 +7,7 @@ use super::{
 use dovetail_core::{
     packing::Gpus,
     problem::{
-        Slot,
+        exact::Slot,
         repair::{Repair, Repaired, Step},
     },
 };

@@ -4,7 +4,7 @@ use super::*;
 use dovetail_core::{
     packing::{Demand, GpuRoom, Gpus, Room, Take},
     problem::{
-        Slot,
+        exact::Slot,
         repair::{Resident, Step},
     },
 };
