@@ -101,6 +101,7 @@ proptest! {
             happen(&mut board, &asks, happening);
             let ask = &asks[step % asks.len()];
             let class = board.class(ask);
+            board.settle();
             let expected = looked_up(&board, ask, class);
             prop_assert_eq!(board.best(class), expected);
         }

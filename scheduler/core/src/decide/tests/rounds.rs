@@ -77,7 +77,7 @@ fn requests_that_differ_in_labels_or_tolerations_alone_fail_and_fit_apart() {
     let asks = (1..)
         .zip(&queue)
         .map(|(id, (spec, tenant))| ask(id, tenant, spec));
-    let round = round(&view, Revision(1), asks, &greedy(), 1);
+    let round = round(&view, Revision(1), asks, &greedy());
     let tokens: Vec<&str> = round
         .waiting
         .iter()
