@@ -10,7 +10,7 @@ use crate::{
 };
 use dovetail_core::{
     decide::{self, Ask, Board},
-    packing::{self, Mix},
+    packing::{self, History},
     policy::Policy as Rules,
     problem::fluid::Fluid,
     view::{ClusterView, GpuView, NodeView},
@@ -70,8 +70,6 @@ impl Dovetail {
     }
 
     fn expect(&mut self, trace: &Trace) {
-        let mut counts = vec![0; trace.classes.len()];
-        trace.pods.iter().for_each(|class| counts[*class] += 1);
         let specs = self.specs.iter();
         let demands: Vec<packing::Demand> = specs
             .map(|spec| {
@@ -79,9 +77,13 @@ impl Dovetail {
                 self.board.demand(&ask).clone()
             })
             .collect();
+        let mut history = History::default();
+        for class in &trace.pods {
+            history.record(&demands[*class], 1);
+        }
         let fluid = Fluid {
             nodes: self.board.empty_nodes(),
-            mix: Mix::of(demands.into_iter().zip(counts)),
+            mix: history.mix([]),
         };
         let prices = dovetail_solver::fluid::solve(&fluid);
         self.board.expect(fluid.mix, prices);
