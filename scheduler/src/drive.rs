@@ -40,7 +40,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 pub use handle::{AskError, Handle};
 pub use progress::Progress;
-pub use solve::Solve;
+pub use solve::{Solve, Solvers};
 
 use handle::Gate;
 
@@ -66,7 +66,7 @@ pub struct Parts {
     /// Where grants go.
     pub sessions: Arc<Sessions>,
     /// Who solves problems.
-    pub solver: Box<dyn Solve>,
+    pub solvers: Solvers,
     /// Free space of the journal's disk; absent: unknown.
     pub free_space: FreeSpace,
     /// The clock.
@@ -138,7 +138,9 @@ impl Drive {
         let gate = Arc::new(Gate::default());
         let progress = Arc::new(Progress::new(parts.clock));
         let handle = Handle::new(inputs, Arc::clone(&gate));
-        let problems = solve::start(parts.solver, handle.clone()).map_err(DriveError::Thread)?;
+        let lane = |solver| solve::start(solver, handle.clone()).map_err(DriveError::Thread);
+        let problems = lane(parts.solvers.awaited)?;
+        let background = lane(parts.solvers.background)?;
         let (parcels, batches) = blocking::channel();
         let (end, ended) = oneshot::channel();
         let shared = Shared {
@@ -149,6 +151,7 @@ impl Drive {
         let outlet = Outlet {
             sessions: parts.sessions,
             problems,
+            background,
         };
         let state = StateThread::new(parts.engine, inbox, parcels, outlet.clone(), shared.clone());
         let disk = DiskThread {

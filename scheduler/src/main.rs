@@ -48,8 +48,8 @@ fn act(args: &Args) -> Result<(), RunError> {
             .map_err(|error| RunError::System("print the configuration", error));
     }
     telemetry::init(config.log);
-    let solver = solver::for_config(&config);
-    run::run(config, solver)
+    let solvers = solver::for_config(&config);
+    run::run(config, solvers)
 }
 
 /// The error and its causes, in one line.

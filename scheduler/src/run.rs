@@ -3,7 +3,7 @@
 use crate::{
     clock,
     config::{Config, ConfigError},
-    drive::{AskError, Drive, DriveError, Handle, Parts, Solve},
+    drive::{AskError, Drive, DriveError, Handle, Parts, Solvers},
     grpc::{Api, Born},
     journal::{Reader, ReplayError, redb::RedbJournal},
     place::{self, DataDir, PlaceError},
@@ -90,27 +90,27 @@ impl RunError {
 }
 
 /// Runs until a signal, or until it cannot go on.
-pub fn run(config: Config, solver: Box<dyn Solve>) -> Result<(), RunError> {
+pub fn run(config: Config, solvers: Solvers) -> Result<(), RunError> {
     // Files are the scheduler's alone; the socket's mode is set apart.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| RunError::System("start the runtime", error))?;
-    let result = runtime.block_on(serve(config, solver));
+    let result = runtime.block_on(serve(config, solvers));
     // Whatever still hangs must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-async fn serve(config: Config, solver: Box<dyn Solve>) -> Result<(), RunError> {
+async fn serve(config: Config, solvers: Solvers) -> Result<(), RunError> {
     let mut signals = Signals::listen()?;
     let dir = DataDir::take(&config.data_dir)?;
     let listener = place::listen(&config.socket, config.socket_mode)?;
     let listener = UnixListener::from_std(listener)
         .map_err(|error| RunError::System("listen on the socket", error))?;
     let sessions = Arc::new(Sessions::default());
-    let (mut drive, reader) = recover(&config, &dir, Arc::clone(&sessions), solver)?;
+    let (mut drive, reader) = recover(&config, &dir, Arc::clone(&sessions), solvers)?;
     let born = tokio::select! {
         born = first_word(&drive.handle) => born,
         () = signals.next() => None,
@@ -196,7 +196,7 @@ fn recover(
     config: &Config,
     dir: &DataDir,
     sessions: Arc<Sessions>,
-    solver: Box<dyn Solve>,
+    solvers: Solvers,
 ) -> Result<(Drive, Arc<dyn Reader>), RunError> {
     let begun = Instant::now();
     let (journal, replayed) = RedbJournal::open(dir.path()).map_err(RunError::Recover)?;
@@ -215,7 +215,7 @@ fn recover(
         journal: Box::new(journal),
         fresh: fresh_cluster()?,
         sessions: Arc::clone(&sessions),
-        solver,
+        solvers,
         free_space: Box::new(move || DataDir::free_bytes(&data_dir)),
         clock: clock::now,
     })?;

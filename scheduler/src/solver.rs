@@ -1,12 +1,15 @@
 //! The solver's process: this program once more, started by the drive's solver thread.
 
-use crate::{config::Config, drive::Solve};
+use crate::{
+    config::Config,
+    drive::{Solve, Solvers},
+};
 use dovetail_core::{
     outcome::{Outcome, SolveFailure},
     problem::Problem,
 };
 use dovetail_solver::process::{FrameError, Solver, confine, serve};
-use std::{io, time::Instant};
+use std::io;
 use thiserror::Error;
 
 /// This program, even after its file was replaced by a newer one.
@@ -23,8 +26,15 @@ pub enum ServeError {
     Frame(#[from] FrameError),
 }
 
-/// The solver that a configuration asks for.
-pub fn for_config(config: &Config) -> Box<dyn Solve> {
+/// The solvers that a configuration asks for.
+pub fn for_config(config: &Config) -> Solvers {
+    Solvers {
+        awaited: one(config),
+        background: one(config),
+    }
+}
+
+fn one(config: &Config) -> Box<dyn Solve> {
     if !config.policy.solver {
         return Box::new(NoSolver);
     }
@@ -50,7 +60,7 @@ struct Process(Solver);
 
 impl Solve for Process {
     fn solve(&mut self, problem: &Problem) -> Result<Outcome, SolveFailure> {
-        self.0.solve(problem, Instant::now())
+        self.0.solve(problem)
     }
 }
 

@@ -38,11 +38,39 @@ fn verdict(reply: &VerifyJournalResponse) -> String {
     )
 }
 
+/// What the solver says of packings and of the mix, as far as it has said something.
+fn outlook(reply: &GetStatusResponse) -> String {
+    let solver = reply.solver.unwrap_or_default();
+    let mut lines = format!(
+        "GPUs       {} of {} in use\n",
+        thousandths(reply.gpu_used_milli),
+        thousandths(reply.gpu_milli)
+    );
+    if let Some(gap) = solver.gap_permille {
+        let percent = format!("{}.{}", gap / 10, gap % 10);
+        lines += &format!("gap        {percent} % below the ceiling of the newest window\n");
+    }
+    if let Some(fits) = solver.mix_fits_gpu_milli {
+        let more = fits.saturating_sub(reply.gpu_used_milli);
+        lines += &format!(
+            "headroom   {} more GPUs of the work that comes; empty, the cluster takes {}\n",
+            thousandths(more),
+            thousandths(fits)
+        );
+    }
+    lines
+}
+
+/// GPUs, rounded down to tenths.
+fn thousandths(milli: u64) -> String {
+    format!("{}.{}", milli / 1000, milli % 1000 / 100)
+}
+
 fn counters(reply: &GetStatusResponse) -> String {
     let solver = reply.solver.unwrap_or_default();
     format!(
         "revision   {}\nstate      {}\nworkloads  {} placed, {} pending\nnodes      {} ready, {} unreachable\n\
-         solver     {} runs, {} improved, {} fallbacks, {} kills\nrefused    {} plans or steps\n",
+         solver     {} runs, {} improved, {} fallbacks, {} kills\n{}refused    {} plans or steps\n",
         reply.revision,
         reply.state_hash,
         reply.placed,
@@ -53,6 +81,7 @@ fn counters(reply: &GetStatusResponse) -> String {
         solver.improved,
         solver.fallbacks,
         solver.kills,
+        outlook(reply),
         reply.plans_rejected
     )
 }

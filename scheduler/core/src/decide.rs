@@ -1,8 +1,8 @@
 //! Deciding: which workload goes where, on a view of the cluster, changing nothing durable.
 //!
 //! `rule` says what fits and why not, `score` which fit is best, `board` keeps the scores, `pack`
-//! places one workload, `round` a whole queue, `hold` what the solver should look at again, and
-//! `repair` what little work has to move so that something large fits.
+//! places one workload, `round` a whole queue, `hold` and `window` what the solver should look at again,
+//! and `repair` what little work has to move so that something large fits.
 
 mod answer;
 pub mod board;
@@ -15,6 +15,7 @@ pub(crate) mod rule;
 pub mod score;
 #[cfg(test)]
 pub(crate) mod tests;
+mod window;
 
 use dovetail_model::{
     id::{Tenant, WorkloadId},

@@ -13,6 +13,7 @@ use dovetail_model::{
     id::{ClusterId, Name, NodeName, Revision, SliceId, Term, WorkloadId},
     node::Sample,
     reason::Reason,
+    units::GpuMilli,
 };
 use std::collections::BTreeMap;
 
@@ -225,6 +226,10 @@ pub struct Status {
     pub solver: SolverCounters,
     /// Plans and steps the check refused.
     pub plans_rejected: u64,
+    /// GPU compute given to slices.
+    pub gpu_used: GpuMilli,
+    /// GPU compute of every usable GPU.
+    pub gpu: GpuMilli,
 }
 
 /// What the solver did since this engine began.
@@ -238,4 +243,9 @@ pub struct SolverCounters {
     pub fallbacks: u64,
     /// Processes killed for overrunning their limit.
     pub kills: u64,
+    /// How far the newest window stayed below the ceiling of what any packing is worth, in
+    /// thousandths of the ceiling.
+    pub gap_permille: Option<u64>,
+    /// GPU compute of the expected mix that would fit into the empty cluster.
+    pub mix_fits: Option<GpuMilli>,
 }

@@ -3,6 +3,7 @@
 
 mod attempt;
 mod cancel;
+mod forecast;
 mod grants;
 mod node;
 mod prune;
@@ -13,6 +14,7 @@ mod session;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use crate::{
     decide::Board,
@@ -28,6 +30,7 @@ use dovetail_model::{
     reason::Reason,
     time::Now,
 };
+use forecast::Forecast;
 use resolve::Asked;
 use schedule::{InFlight, Round};
 use session::Session;
@@ -35,6 +38,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
+use watch::Watch;
 
 /// Order of the queue: higher priority first, then first come.
 type QueueKey = (Reverse<i32>, WorkloadId);
@@ -62,6 +66,8 @@ pub struct Engine {
     solve: Option<InFlight>,
     solves: u64,
     counters: SolverCounters,
+    watch: Watch,
+    forecast: Forecast,
     plans_rejected: u64,
     ended: u64,
     prune_at: u64,
@@ -99,6 +105,8 @@ impl Engine {
             solve: None,
             solves: 0,
             counters: SolverCounters::default(),
+            watch: Watch::default(),
+            forecast: Forecast::default(),
             plans_rejected: 0,
             ended: 0,
             prune_at: 0,
@@ -167,6 +175,7 @@ impl Engine {
         leases
             .chain(timers)
             .chain(self.window)
+            .chain(self.forecast.deadline().filter(|_| self.policy.solver))
             .chain(solve)
             .chain(prune)
             .min()
@@ -185,7 +194,10 @@ impl Engine {
 
     /// What the solver did.
     pub fn solver_counters(&self) -> SolverCounters {
-        self.counters
+        SolverCounters {
+            mix_fits: self.forecast.fits(),
+            ..self.counters
+        }
     }
 
     /// Plans and steps the check refused; more than 0 is a defect.
@@ -277,6 +289,7 @@ impl Engine {
         self.expire(now);
         self.settle_attempts(now);
         self.schedule(now);
+        self.refresh_prices(now);
         self.prune(now);
         self.send_grants(now);
         for (reply, caller, later) in std::mem::take(&mut self.replies) {
@@ -331,6 +344,8 @@ impl Engine {
             self.ended += u64::from(!workload.is_live());
             self.touched.insert(workload.id);
         }
+        let ids: Vec<WorkloadId> = self.state.workloads().keys().copied().collect();
+        ids.into_iter().for_each(|id| self.remember_arrival(id));
     }
 }
 

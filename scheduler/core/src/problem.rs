@@ -35,6 +35,16 @@ pub enum Task {
     Fluid(Fluid),
 }
 
+impl Task {
+    /// Whether nobody waits for the answer.
+    pub fn is_background(&self) -> bool {
+        match self {
+            Self::Fluid(_) => true,
+            Self::Exact(_) | Self::Window(_) => false,
+        }
+    }
+}
+
 /// When to stop. Tests stop by nodes on one thread; only production stops by time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {

@@ -51,7 +51,7 @@ fn measure(name: &str, trace: &Trace, nodes: &[(Room, u64)], percent: u64) {
         nodes.len(),
         effort.rounds,
         effort.columns,
-        trace.hundredths_of_load(prices.headroom_permille)
+        trace.hundredths_of_load(prices.headroom_billionths)
     );
     for (kind, node) in prices.nodes.iter().enumerate() {
         let slices: Vec<u32> = SHOWN.iter().map(|at| node.slices[*at]).collect();

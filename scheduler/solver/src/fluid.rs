@@ -42,7 +42,7 @@ pub fn measured(problem: &Fluid) -> (Prices, Effort) {
     let kinds = kinds.unwrap_or(0).min(KINDS_MAX);
     let mut prices = Prices {
         nodes: (0..kinds).map(|_| nothing(mix.len())).collect(),
-        headroom_permille: 0,
+        headroom_billionths: 0,
     };
     let wanted = |index: &usize| {
         let (demand, weight) = &mix[*index];

@@ -1,5 +1,4 @@
-//! The solver as a child process: killed when it overruns, started anew when it dies, switched
-//! off for a while when it has to be killed again and again.
+//! The solver as a child process: killed when it overruns, started anew when it dies.
 //!
 //! One frame a message, each way: its length as four bytes, little-endian, then JSON.
 
@@ -18,7 +17,6 @@ use nix::{
     },
 };
 use std::{
-    collections::VecDeque,
     io::{self, Read, Write},
     os::fd::{AsFd as _, BorrowedFd},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -28,10 +26,6 @@ use thiserror::Error;
 
 /// Largest message: a problem of 600 integers is below 200 KB.
 const FRAME_MAX_BYTES: u32 = 8 << 20;
-/// So many kills within `KILLS_WITHIN` switch the solver off for `OFF_FOR`.
-const KILLS_MAX: usize = 3;
-const KILLS_WITHIN: Duration = Duration::from_secs(600);
-const OFF_FOR: Duration = Duration::from_secs(300);
 
 /// Deciding what comes next goes before packing better what waits.
 const NICE: i32 = 5;
@@ -128,8 +122,6 @@ pub struct Counters {
 pub struct Solver {
     command: Vec<String>,
     child: Option<Running>,
-    kills: VecDeque<Instant>,
-    off_until: Option<Instant>,
     counters: Counters,
 }
 
@@ -147,8 +139,6 @@ impl Solver {
         Self {
             command,
             child: None,
-            kills: VecDeque::new(),
-            off_until: None,
             counters,
         }
     }
@@ -159,16 +149,13 @@ impl Solver {
     }
 
     /// The child's answer, or why there is none.
-    pub fn solve(&mut self, problem: &Problem, now: Instant) -> Result<Outcome, SolveFailure> {
-        if self.off_until.is_some_and(|until| now < until) {
-            return Err(SolveFailure::Disabled);
-        }
+    pub fn solve(&mut self, problem: &Problem) -> Result<Outcome, SolveFailure> {
         self.counters.runs += 1;
         match self.ask(problem) {
             Ok(outcome) => Ok(outcome),
             Err(FrameError::Late) => {
                 self.end();
-                self.killed(now);
+                self.counters.kills += 1;
                 Err(SolveFailure::Killed)
             }
             Err(error) => {
@@ -215,19 +202,6 @@ impl Solver {
                 .child
                 .kill()
                 .and_then(|()| running.child.wait().map(|_| ()));
-        }
-    }
-
-    fn killed(&mut self, now: Instant) {
-        self.counters.kills += 1;
-        self.kills.push_back(now);
-        let recent = |at: &Instant| now.duration_since(*at) <= KILLS_WITHIN;
-        while self.kills.front().is_some_and(|at| !recent(at)) {
-            self.kills.pop_front();
-        }
-        if self.kills.len() >= KILLS_MAX {
-            self.off_until = Some(now + OFF_FOR);
-            self.kills.clear();
         }
     }
 }

@@ -49,7 +49,7 @@ fn solver(bytes: u64) -> Solver {
 fn problems_are_solved_by_a_child_that_outlives_each_of_them() {
     let mut solver = solver(2 << 30);
     for id in 1..=3 {
-        let outcome = solver.solve(&problem(id), Instant::now());
+        let outcome = solver.solve(&problem(id));
         let outcome = outcome.expect("the child answers in time");
         let Answer::Exact(answer) = outcome.answer else {
             panic!("an exact problem has an exact answer");
@@ -67,7 +67,7 @@ fn problems_are_solved_by_a_child_that_outlives_each_of_them() {
 
 fn a_child_over_its_memory_is_a_failure() {
     let began = Instant::now();
-    let failure = solver(1 << 20).solve(&problem(1), began);
+    let failure = solver(1 << 20).solve(&problem(1));
     assert!(
         matches!(failure, Err(SolveFailure::Failed(_))),
         "{failure:?}"

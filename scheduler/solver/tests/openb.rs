@@ -44,7 +44,7 @@ fn headroom_is_what_the_study_found() {
             nodes: thousandfold(&trace),
             mix: mix(&trace),
         });
-        let found = trace.hundredths_of_load(prices.headroom_permille) / 1000;
+        let found = trace.hundredths_of_load(prices.headroom_billionths) / 1000;
         println!("{name}: {found}");
         assert!(found.abs_diff(expected) <= 5, "{name}: {found} {expected}");
     }

@@ -21,7 +21,10 @@ pub(super) enum Outgoing {
 #[derive(Debug, Clone)]
 pub(super) struct Outlet {
     pub(super) sessions: Arc<Sessions>,
+    /// Problems that somebody waits for.
     pub(super) problems: SyncSender<Box<Problem>>,
+    /// Problems that nobody waits for.
+    pub(super) background: SyncSender<Box<Problem>>,
 }
 
 impl Outlet {
@@ -35,7 +38,12 @@ impl Outlet {
             Outgoing::Close(session, why) => self.sessions.close(session, why),
             Outgoing::Solve(problem) => {
                 let id = problem.id;
-                if self.problems.try_send(problem).is_err() {
+                let lane = if problem.task.is_background() {
+                    &self.background
+                } else {
+                    &self.problems
+                };
+                if lane.try_send(problem).is_err() {
                     // The engine uses its own plan when the answer is overdue.
                     tracing::warn!(problem = id, "the solver is busy; the problem is dropped");
                 }

@@ -7,7 +7,7 @@ use dovetail_core::{
     problem::Problem,
 };
 use std::{
-    io,
+    fmt, io,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
@@ -19,6 +19,20 @@ const PROBLEMS_MAX: usize = 2;
 pub trait Solve: Send {
     /// The outcome, or why there is none.
     fn solve(&mut self, problem: &Problem) -> Result<Outcome, SolveFailure>;
+}
+
+/// Two at the same time, so that nobody waits behind what nobody waits for.
+pub struct Solvers {
+    /// For problems that somebody waits for.
+    pub awaited: Box<dyn Solve>,
+    /// For the others.
+    pub background: Box<dyn Solve>,
+}
+
+impl fmt::Debug for Solvers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Solvers")
+    }
 }
 
 /// Starts the thread; problems go into the channel, outcomes come back as inputs.
@@ -40,7 +54,7 @@ fn run(mut solver: Box<dyn Solve>, handle: &Handle, inbox: &Receiver<Box<Problem
             tracing::warn!(
                 problem = problem.id,
                 ?failure,
-                "no outcome; the greedy plan is used"
+                "no outcome; what was planned without it is used"
             );
         }
         let input = Input::Solved {

@@ -87,6 +87,8 @@ impl StateThread {
                     if !permit.is_ok_and(|permit| self.hand_over(permit)) {
                         return;
                     }
+                    // While the disk works, and nobody waits for an answer.
+                    self.engine.catch_up();
                 }
                 count = self.inbox.recv_many(&mut messages, room), if room > 0 => {
                     if count == 0 || !self.take_in(&mut messages) {

@@ -64,7 +64,10 @@ fn start(journal: impl Journal + 'static, free_space: FreeSpace) -> Drive {
         journal: Box::new(journal),
         fresh: ClusterId("test".to_owned()),
         sessions: Arc::default(),
-        solver: Box::new(Idle),
+        solvers: Solvers {
+            awaited: Box::new(Idle),
+            background: Box::new(Idle),
+        },
         free_space,
         clock: crate::clock::now,
     })

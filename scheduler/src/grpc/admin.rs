@@ -89,8 +89,12 @@ impl v1::admin_service_server::AdminService for Api {
                 improved: counters.solver.improved,
                 fallbacks: counters.solver.fallbacks,
                 kills: counters.solver.kills,
+                gap_permille: counters.solver.gap_permille,
+                mix_fits_gpu_milli: counters.solver.mix_fits.map(|fits| fits.0),
             }),
             plans_rejected: counters.plans_rejected,
+            gpu_used_milli: counters.gpu_used.0,
+            gpu_milli: counters.gpu.0,
         }))
     }
 

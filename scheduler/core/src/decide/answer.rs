@@ -1,12 +1,13 @@
 //! From the solver's answer to a plan. The answer is trusted by nobody: anything odd and it is none.
 
-use super::{Ask, pack};
+use super::{Ask, Held, pack, window::Names};
 use crate::{
     outcome::{Answer, Outcome},
     plan::{Plan, Step},
     problem::{
-        Problem, Task,
+        Task,
         exact::{Assignment, Exact, GpuTake, Item, Slot},
+        window::{Packed, Window},
     },
     view::ClusterView,
 };
@@ -16,17 +17,21 @@ use std::collections::BTreeSet;
 /// The plan an outcome means, with the workloads' requests and the nodes as they are now. None if
 /// it is malformed; whether it fits is for `check` to say.
 pub fn plan_of(
-    problem: &Problem,
+    held: &Held,
     outcome: &Outcome,
     asks: &[Ask<'_>],
     view: &ClusterView,
 ) -> Option<Plan> {
+    let problem = &held.problem;
     if outcome.problem != problem.id {
         return None;
     }
     let steps = match (&problem.task, &outcome.answer) {
         (Task::Exact(task), Answer::Exact(answer)) => {
             assigned(task, &answer.assignments, asks, view)?
+        }
+        (Task::Window(task), Answer::Window(packed)) => {
+            packed_steps(task, held.names.as_ref()?, packed, asks, view)?
         }
         _ => return None,
     };
@@ -50,6 +55,42 @@ fn assigned(
     sorted.sort_by_key(|assignment| assignment.item);
     let steps = sorted.into_iter().map(|a| step(task, a, asks, view));
     steps.collect()
+}
+
+/// Workloads of a class are equal: the places are given out in queue order.
+fn packed_steps(
+    task: &Window,
+    names: &Names,
+    packed: &Packed,
+    asks: &[Ask<'_>],
+    view: &ClusterView,
+) -> Option<Vec<Step>> {
+    let mut queues: Vec<_> = names.workloads.iter().map(|ids| ids.iter()).collect();
+    let mut steps = Vec::new();
+    for put in &packed.puts {
+        let id = queues.get_mut(put.class)?.next()?;
+        let ask = asks.iter().find(|ask| ask.workload == *id)?;
+        let node = &view.nodes[view.index_of(names.nodes.get(put.node)?)?];
+        let distinct: BTreeSet<usize> = put.gpus.iter().copied().collect();
+        let wanted = task.classes.get(put.class)?.demand.gpu_count() as usize;
+        if distinct.len() != put.gpus.len() || distinct.len() != wanted {
+            return None;
+        }
+        let grants = distinct
+            .into_iter()
+            .map(|gpu| Some(pack::grant(node.gpus.get(gpu)?, ask)));
+        steps.push(Step {
+            workload: *id,
+            placements: vec![pack::placement(
+                node,
+                ask,
+                0,
+                grants.collect::<Option<_>>()?,
+            )],
+        });
+    }
+    steps.sort_by_key(|step| asks.iter().position(|ask| ask.workload == step.workload));
+    Some(steps)
 }
 
 fn step(

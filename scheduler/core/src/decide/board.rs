@@ -221,8 +221,10 @@ impl Board {
 
     /// The number of a workload's class, good until the next is asked for.
     pub(super) fn class(&mut self, ask: &Ask<'_>) -> ClassId {
-        if self.interner.forget_if_many() {
+        // Numbers that are in use in a trial stay good.
+        if self.trial.is_none() && self.interner.forget_if_many() {
             self.matrix.forget();
+            self.hosts.clear();
         }
         let class = self.interner.class(ask);
         self.matrix.admit(class);
@@ -243,6 +245,31 @@ impl Board {
             value(scorer.look(room).score(demand, hosts))
         })?;
         Some(self.columns.node[column as usize])
+    }
+
+    /// Nodes that take a member of this class, the best ones, best first.
+    pub(super) fn top(&mut self, class: ClassId, most: usize) -> Vec<usize> {
+        // Makes the row follow.
+        if self.best(class).is_none() {
+            return Vec::new();
+        }
+        let columns = self.matrix.top(class, most);
+        let nodes = columns.into_iter();
+        nodes
+            .map(|column| self.columns.node[column as usize])
+            .collect()
+    }
+
+    /// What a member of this class takes.
+    pub(super) fn demand_of(&self, class: ClassId) -> &Demand {
+        self.interner.demand(class)
+    }
+
+    /// A node's room as it was before the trial.
+    pub(super) fn room_before(&self, index: usize) -> &Room {
+        let mut saved = self.trial.iter().flatten();
+        let before = saved.find(|(known, ..)| *known == index);
+        before.map_or(&self.rooms[index], |(_, _, room)| room)
     }
 
     /// The best GPUs for a member of this class on a node that takes it; none if it does not fit.

@@ -8,6 +8,7 @@ use super::{
     Ask, Board, pack,
     round::{Draft, Drafted, Waiting, class},
     rule,
+    window::Names,
 };
 use crate::{
     plan::{Plan, Step},
@@ -43,6 +44,8 @@ pub struct Held {
     pub workloads: Vec<WorkloadId>,
     /// To commit if no outcome comes.
     pub greedy: Plan,
+    /// What the numbers of a window stand for; nothing for other problems.
+    pub names: Option<Names>,
 }
 
 /// Integer columns that an item takes in the exact model, at most: whether it is placed, how many
@@ -285,6 +288,7 @@ impl<'s, 'a> Selection<'s, 'a> {
             problem,
             workloads: workloads.collect(),
             greedy,
+            names: None,
         }
     }
 
@@ -390,7 +394,7 @@ fn least_compute(ask: &Ask<'_>) -> GpuMilli {
     }
 }
 
-fn is_batch(ask: &Ask<'_>) -> bool {
+pub(super) fn is_batch(ask: &Ask<'_>) -> bool {
     ask.spec.kind == WorkloadKind::Batch
 }
 

@@ -1,6 +1,6 @@
 //! One round over the waiting queue: everybody who fits is placed, in order.
 
-use super::{Ask, Board, Held, hold, pack};
+use super::{Ask, Board, Held, hold, pack, window};
 use crate::{
     explain,
     plan::{Plan, Step},
@@ -49,7 +49,9 @@ pub fn round<'a>(
             break;
         }
     }
-    let held = problem_id.and_then(|id| hold::hold(&draft, revision, id));
+    let held = problem_id.and_then(|id| {
+        hold::hold(&draft, revision, id).or_else(|| window::window(&mut draft, revision, id))
+    });
     draft.board.end_trial();
     draft.into_round(revision, held)
 }

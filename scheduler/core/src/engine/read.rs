@@ -11,9 +11,11 @@ use crate::{
     view::{Liveness, NodeView},
 };
 use dovetail_model::{
+    gpu::GpuHealth,
     id::{NodeName, WorkloadId},
     reason::Reason,
     time::SECOND_NS,
+    units::{GpuMilli, WHOLE_GPU},
     workload::WorkloadSpec,
 };
 use std::cmp::Reverse;
@@ -271,6 +273,11 @@ impl Engine {
     }
 
     fn status(&self) -> Status {
+        let gpus = self.board.view().nodes.iter().flat_map(|node| &node.gpus);
+        let usable = gpus.filter(|gpu| gpu.health == GpuHealth::Ok);
+        let (all, free) = usable.fold((GpuMilli::ZERO, GpuMilli::ZERO), |(all, free), gpu| {
+            (all.plus(WHOLE_GPU), free.plus(gpu.compute_free))
+        });
         let ready = self.sessions.values().filter(|s| s.reachable).count();
         Status {
             cluster: self.state.cluster().clone(),
@@ -286,8 +293,10 @@ impl Engine {
                 .count(),
             ready,
             unreachable: self.state.nodes().len() - ready.min(self.state.nodes().len()),
-            solver: self.counters,
+            solver: self.solver_counters(),
             plans_rejected: self.plans_rejected,
+            gpu_used: all.minus(free),
+            gpu: all,
         }
     }
 }

@@ -7,8 +7,9 @@ use crate::{
     decide::{self, Ask, Held},
     effect::Effect,
     event::Event,
-    outcome::{Outcome, SolveFailure},
+    outcome::{Answer, Outcome, SolveFailure},
     plan::{Plan, Step},
+    problem::{Task, window::Put},
     state::Workload,
 };
 use dovetail_model::{
@@ -118,7 +119,10 @@ impl Engine {
         let asks = workloads.map(ask);
         let revision = self.state.revision();
         // One solve at a time, and none while batch work is still being gathered.
-        let may_solve = self.policy.solver && self.solve.is_none() && self.window.is_none();
+        let may_solve = self.policy.solver
+            && self.solve.is_none()
+            && self.window.is_none()
+            && self.watch.allows(now.boot_ns);
         let problem = may_solve.then_some(self.solves + 1);
         let decided = decide::round(&mut self.board, revision, asks, problem);
         let mut plan = decided.plan;
@@ -216,22 +220,33 @@ impl Engine {
         outcome: Result<Outcome, SolveFailure>,
         now: Now,
     ) {
+        if outcome == Err(SolveFailure::Killed) {
+            self.counters.kills += 1;
+            let alert = self.watch.killed(now.boot_ns);
+            self.effects.extend(alert.map(Effect::Alert));
+        }
+        let prices = match &outcome {
+            Ok(Outcome {
+                answer: Answer::Fluid(prices),
+                ..
+            }) => Some(prices.clone()),
+            _ => None,
+        };
+        if self.priced(problem, prices) {
+            return;
+        }
         let Some(solve) = self.solve.take_if(|solve| solve.held.problem.id == problem) else {
             return;
         };
         for node in nodes_of(&solve.held.greedy.steps) {
             self.refresh(&node);
         }
-        if outcome == Err(SolveFailure::Killed) {
-            self.counters.kills += 1;
-        }
-        let plan = outcome
-            .ok()
-            .and_then(|outcome| self.plan_of(&solve.held, &outcome));
+        let outcome = outcome.ok();
+        self.note_gap(&solve.held, outcome.as_ref());
+        let plan = outcome.and_then(|outcome| self.plan_of(&solve.held, &outcome));
         match plan {
             Some(plan) if self.would_commit(&plan) => {
-                self.counters.improved +=
-                    u64::from(plan.steps.len() > solve.held.greedy.steps.len());
+                self.counters.improved += u64::from(plan.steps != solve.held.greedy.steps);
                 self.commit_held(&plan, now);
             }
             _ => {
@@ -240,6 +255,19 @@ impl Engine {
             }
         }
         self.round = Round::Full;
+    }
+
+    /// How far a window stayed below its ceiling.
+    fn note_gap(&mut self, held: &Held, outcome: Option<&Outcome>) {
+        if let (Task::Window(window), Some(Answer::Window(packed))) =
+            (&held.problem.task, outcome.map(|outcome| &outcome.answer))
+        {
+            let worth = |put: &Put| window.classes.get(put.class).map_or(0, |class| class.worth);
+            let value: u64 = packed.puts.iter().map(worth).fold(0, u64::saturating_add);
+            let short = u128::from(packed.ceiling.saturating_sub(value)) * 1000;
+            let gap = short / u128::from(packed.ceiling.max(1));
+            self.counters.gap_permille = u64::try_from(gap).ok();
+        }
     }
 
     fn give_up_on_solver(&mut self, now: Now) {
@@ -259,7 +287,7 @@ impl Engine {
             .iter()
             .filter_map(|id| self.state.workload(*id));
         let asks: Vec<Ask<'_>> = workloads.map(ask).collect();
-        decide::plan_of(&held.problem, outcome, &asks, self.board.view())
+        decide::plan_of(held, outcome, &asks, self.board.view())
     }
 
     /// An answer is taken whole or not at all: half of it may be worse than the greedy plan.

@@ -41,6 +41,7 @@ impl Engine {
             request: asked.into_key(),
         });
         self.pending.insert((Reverse(priority), id));
+        self.remember_arrival(id);
         self.round = std::mem::take(&mut self.round).newcomer(id);
         Ok(Done::Later(Later::Workload(id)))
     }

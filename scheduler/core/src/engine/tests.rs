@@ -4,6 +4,7 @@ mod attempts;
 mod nodes;
 mod requests;
 mod scheduling;
+mod solving;
 
 use super::Engine;
 use crate::{
@@ -38,6 +39,8 @@ struct World {
     agents: BTreeMap<NodeName, Agent>,
     answers: BTreeMap<ReplyId, Result<Answer, Refusal>>,
     solves: Vec<Problem>,
+    fluids: Vec<Problem>,
+    alerts: Vec<String>,
     replies: u64,
     slow: bool,
 }
@@ -136,6 +139,8 @@ impl World {
             agents: BTreeMap::new(),
             answers: BTreeMap::new(),
             solves: vec![],
+            fluids: vec![],
+            alerts: vec![],
             replies: 0,
             slow: false,
         };
@@ -153,6 +158,9 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Journal(event) => self.journal.push(event),
+                Effect::Solve(problem) if problem.task.is_background() => {
+                    self.fluids.push(*problem);
+                }
                 Effect::Solve(problem) => self.solves.push(*problem),
                 Effect::Send { node, grants, .. } => {
                     self.agents.get_mut(&node).unwrap().grants = *grants;
@@ -163,7 +171,8 @@ impl World {
                         "one reply a request"
                     );
                 }
-                Effect::Close { .. } | Effect::Alert(_) => {}
+                Effect::Alert(text) => self.alerts.push(text),
+                Effect::Close { .. } => {}
             }
         }
         if !self.slow {

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct Prices {
     /// By kind of node.
     pub nodes: Vec<NodePrices>,
-    /// How many times the mix the cluster takes when it is empty, in thousandths.
-    pub headroom_permille: u64,
+    /// How many times the mix the cluster takes when it is empty, in billionths: a long history is
+    /// many times what fits.
+    pub headroom_billionths: u64,
 }
 
 /// Prices on one kind of node. A whole GPU that every class could use is worth about 1000.

@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
 
     /// Writes all but the slices' prices. `classes` are the indices in the mix.
     pub(super) fn publish(&self, prices: &mut Prices, classes: &[usize]) {
-        prices.headroom_permille = whole(self.headroom * 1000.0);
+        prices.headroom_billionths = whole(self.headroom * 1e9);
         for (at, class) in classes.iter().enumerate() {
             for (kind, members) in self.rounded(at) {
                 if let Some(node) = prices.nodes.get_mut(kind as usize) {

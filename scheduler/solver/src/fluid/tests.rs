@@ -62,14 +62,14 @@ fn a_slice_that_leaves_nothing_useful_costs_a_whole_gpu() {
     let slices = &prices.nodes[0].slices;
     assert_eq!((slices[499], slices[500], slices[600]), (0, 500, 1000));
     // 40 GPUs are gone when 50 τ + 25 τ are.
-    assert_eq!(prices.headroom_permille, 533);
+    assert_eq!(prices.headroom_billionths, 533_333_333);
 }
 
 #[test]
 fn memory_of_a_gpu_sets_the_price_where_it_is_what_is_gone_first() {
     let small = demand(1, Gpus::Share, 100, 40 * GIB);
     let prices = solved(&[(node(0, 4, 64), 10)], &[(small, 100)]);
-    assert_eq!(prices.headroom_permille, 800);
+    assert_eq!(prices.headroom_billionths, 800_000_000);
     assert_eq!(prices.nodes[0].slices[500], 500);
     assert_eq!(prices.nodes[0].slices[499], 0);
 }
@@ -79,8 +79,11 @@ fn cpu_has_a_price_where_it_is_what_is_gone_first() {
     let whole = demand(10, Gpus::Whole(1), 1000, 80 * GIB);
     let rich = solved(&[(node(0, 4, 64), 10)], &[(whole.clone(), 40)]);
     let poor = solved(&[(node(0, 4, 20), 10)], &[(whole, 40)]);
-    assert_eq!((rich.nodes[0].core, rich.headroom_permille), (0, 1000));
-    assert_eq!(poor.headroom_permille, 500);
+    assert_eq!(
+        (rich.nodes[0].core, rich.headroom_billionths),
+        (0, 1_000_000_000)
+    );
+    assert_eq!(poor.headroom_billionths, 500_000_000);
     assert_eq!(poor.nodes[0].core, 100);
 }
 
@@ -103,7 +106,7 @@ fn what_only_one_kind_will_do_for_is_planned_there_and_stops_nothing_else() {
     let free = demand(1, Gpus::Whole(1), 1000, 80 * GIB);
     let nodes = [(node(0, 1, 8), 10), (node(1, 1, 8), 90)];
     let prices = solved(&nodes, &[(bound, 20), (free, 80)]);
-    assert_eq!(prices.headroom_permille, 500);
+    assert_eq!(prices.headroom_billionths, 500_000_000);
     assert_eq!(prices.nodes[0].plan[0], 10);
     assert_eq!(prices.nodes[1].plan, [0, 80]);
     assert!(prices.nodes[1].slices[1000] >= 1000);
@@ -114,11 +117,11 @@ fn nothing_has_no_price() {
     let nodes = [(node(0, 4, 64), 10)];
     assert_eq!(solved(&nodes, &[]), Prices::default());
     let none = solved(&[], &[(share(500), 10)]);
-    assert_eq!(none.headroom_permille, 0);
+    assert_eq!(none.headroom_billionths, 0);
     let large = demand(1000, Gpus::None, 0, 0);
     let unfit = solved(&nodes, &[(large.clone(), 10), (share(500), 10)]);
     assert_eq!(unfit.nodes[0].plan, [0, 80]);
-    assert_eq!(solved(&nodes, &[(large, 10)]).headroom_permille, 0);
+    assert_eq!(solved(&nodes, &[(large, 10)]).headroom_billionths, 0);
 }
 
 fn any_amount() -> impl Strategy<Value = u64> {

@@ -5,6 +5,7 @@
 //! how far it has read the list.
 
 use super::intern::ClassId;
+use std::cmp::Reverse;
 
 /// A node in the order of ties.
 pub(super) type Column = u32;
@@ -101,6 +102,19 @@ impl Matrix {
         row.used = self.decisions;
         row.follow(&self.changes, &self.newest, self.columns, score);
         row.best()
+    }
+
+    /// The columns with the largest scores of a row that is up to date, best first.
+    pub(super) fn top(&self, class: ClassId, most: usize) -> Vec<Column> {
+        let row = self.rows.get(class.0 as usize).and_then(Option::as_ref);
+        let values = row.map_or(&[][..], |row| &row.values);
+        let columns = (0..).zip(values).filter(|(_, value)| **value > 0);
+        let mut best: Vec<(Reverse<Value>, Column)> = columns
+            .map(|(column, value)| (Reverse(*value), column))
+            .collect();
+        best.sort_unstable();
+        best.truncate(most);
+        best.into_iter().map(|(_, column)| column).collect()
     }
 
     /// Brings the rows that are in use up to date. A changed node is looked at once for all rows.

@@ -68,7 +68,7 @@ fn a_place_that_breaks_what_a_price_pays_for_is_worse() {
     };
     let prices = Prices {
         nodes: vec![node],
-        headroom_permille: 1000,
+        headroom_billionths: 1_000_000_000,
     };
     let scorer = scorer(&[(share(600), 1)], &prices);
     let (whole_gpu, mut part) = (room(8, 1), room(8, 1));

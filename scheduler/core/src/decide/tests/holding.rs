@@ -5,13 +5,15 @@ use super::{
     round,
 };
 use crate::{
-    decide::{Round, hold::integers, instances, plan_of},
+    decide::{Ask, Held, Round, hold::integers, instances, plan_of},
     outcome::{Answer, Assigned, Outcome, Stats, Status},
     policy::Policy,
     problem::{
         Problem, Task,
         exact::{Assignment, Exact, INTEGERS_MAX, NODES_MAX, Slot},
+        window::{Effort, Packed},
     },
+    view::ClusterView,
 };
 use dovetail_model::{
     id::{Revision, WorkloadId},
@@ -118,7 +120,7 @@ fn a_better_answer_becomes_a_plan_that_places_everybody() {
     let (view, asks) = (&instance.view, instance.queue());
     let held = decide(&instance, &Policy::default()).held.unwrap();
     let answer = outcome(&held.problem, spread());
-    let plan = plan_of(&held.problem, &answer, &asks, view).unwrap();
+    let plan = plan_of(&held, &answer, &asks, view).unwrap();
     let order: Vec<u64> = plan.steps.iter().map(|step| step.workload.0).collect();
     assert_eq!(order, [1, 2, 3]);
     assert_eq!(wrongs(view, &asks, &plan.steps), Vec::<String>::new());
@@ -128,11 +130,12 @@ fn a_better_answer_becomes_a_plan_that_places_everybody() {
 fn a_malformed_answer_is_no_plan() {
     let instance = instances::stranded_gang();
     let (view, asks) = (&instance.view, instance.queue());
-    let problem = decide(&instance, &Policy::default()).held.unwrap().problem;
+    let held = decide(&instance, &Policy::default()).held.unwrap();
+    let problem = held.problem.clone();
     let refused = |change: fn(&mut Outcome)| {
         let mut answer = outcome(&problem, spread());
         change(&mut answer);
-        plan_of(&problem, &answer, &asks, view).is_none()
+        plan_of(&held, &answer, &asks, view).is_none()
     };
     assert!(!refused(|_| {}));
     assert!(refused(|o| o.problem += 1), "another problem");
@@ -158,7 +161,35 @@ fn a_malformed_answer_is_no_plan() {
         refused(|o| assignments(o)[1].members[0].gpus.truncate(2)),
         "too few GPUs"
     );
-    assert!(plan_of(&problem, &outcome(&problem, spread()), &asks[1..], view).is_none());
+    assert!(plan_of(&held, &outcome(&problem, spread()), &asks[1..], view).is_none());
+}
+
+/// The start of a window is the greedy plan, and all of it is batch work.
+fn windows(view: &ClusterView, asks: &[Ask<'_>], held: &Held) -> Result<(), TestCaseError> {
+    let Task::Window(window) = &held.problem.task else {
+        panic!("rounds make exact problems and windows")
+    };
+    let answer = Outcome {
+        problem: held.problem.id,
+        answer: Answer::Window(Packed {
+            puts: window.start.clone(),
+            ceiling: 0,
+            coarsening_permille: 0,
+            effort: Effort::default(),
+        }),
+        elapsed_us: 0,
+    };
+    let plan = plan_of(held, &answer, asks, view);
+    prop_assert_eq!(plan.as_ref(), Some(&held.greedy));
+    let counted: u32 = window.classes.iter().map(|class| class.count).sum();
+    prop_assert_eq!(counted as usize, held.workloads.len());
+    prop_assert!(held.workloads.len() > window.start.len(), "somebody waits");
+    for id in &held.workloads {
+        let ask = asks.iter().find(|ask| ask.workload == *id).unwrap();
+        prop_assert_eq!(ask.spec.kind, WorkloadKind::Batch);
+        prop_assert_eq!(ask.spec.gang_size, 1);
+    }
+    Ok(())
 }
 
 proptest! {
@@ -180,11 +211,13 @@ proptest! {
         let round = round(&view, Revision(1), asks.iter().copied(), &policy);
         prop_assume!(round.held.is_some());
         let held = round.held.unwrap();
-        let problem = exact(&held.problem);
+        let Task::Exact(problem) = &held.problem.task else {
+            return windows(&view, &asks, &held);
+        };
         prop_assert!(problem.nodes.len() <= NODES_MAX);
         prop_assert!(problem.items.iter().map(integers).sum::<usize>() <= INTEGERS_MAX);
         let start = outcome(&held.problem, problem.start.clone());
-        let plan = plan_of(&held.problem, &start, &asks, &view);
+        let plan = plan_of(&held, &start, &asks, &view);
         prop_assert_eq!(plan.as_ref(), Some(&held.greedy));
         let committed = |id: WorkloadId| round.plan.steps.iter().any(|s| s.workload == id);
         prop_assert!(problem.items.iter().all(|item| !committed(item.workload)));
