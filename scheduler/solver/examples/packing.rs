@@ -32,7 +32,7 @@ const BINS: Limits = Limits {
     rounds: 200,
     trials: 60,
     looks: u64::MAX,
-    dives: 10,
+    dives: 60,
     tries: 100_000,
     time: Some(Time {
         soft: Duration::from_secs(10),

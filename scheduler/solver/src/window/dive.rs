@@ -15,8 +15,9 @@ const STEPS_MAX: usize = 200;
 const QUARTER: usize = 4;
 /// Rounds of pricing after each step.
 const ROUNDS_PER_STEP: usize = 2;
-/// Of the hosts in use a later dive frees one in so many.
-const FREE_ONE_IN: usize = 6;
+/// Of the hosts in use a later dive frees this part at most, on average half of it: few are soon
+/// packed anew, many can be packed quite differently.
+const FREE_MOST: f32 = 0.6;
 /// But no fewer than these.
 const FREE_LEAST: usize = 4;
 /// How much later dives disturb the order of fractions.
@@ -86,10 +87,20 @@ fn free<P: Packing>(generator: &Generator<'_, P>, root: &Answer, used: &mut [u32
         }
     }
     losses.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    let count = (losses.len() / FREE_ONE_IN).max(FREE_LEAST);
-    for (_, index) in losses.into_iter().take(count) {
-        used[index] -= 1;
+    for (_, index) in losses.iter().take(count_to_free(losses.len(), rng)) {
+        used[*index] -= 1;
     }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a part of a length, drawn at random"
+)]
+fn count_to_free(hosts: usize, rng: &mut Rng) -> usize {
+    let count = hosts as f32 * FREE_MOST * rng.unit();
+    (count as usize).max(FREE_LEAST)
 }
 
 impl<'g, 'a, P: Packing> Dive<'g, 'a, P> {
