@@ -53,13 +53,15 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     nodes: usize,
     /// Worth of a pod beside its GPU.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 60)]
     pod: u64,
     #[arg(long, default_value_t = 80)]
     rounds: u32,
     #[arg(long, default_value_t = 24)]
     trials: u32,
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 100_000_000)]
+    looks: u64,
+    #[arg(long, default_value_t = 3)]
     dives: u32,
     #[arg(long, default_value_t = 3000)]
     tries: u32,
@@ -137,6 +139,7 @@ fn main() {
     let limits = Limits {
         rounds: options.rounds,
         trials: options.trials,
+        looks: options.looks,
         dives: options.dives,
         tries: options.tries,
         time: options.soft_ms.map(|ms| Time {

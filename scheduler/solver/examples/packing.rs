@@ -31,7 +31,8 @@ use std::{
 const BINS: Limits = Limits {
     rounds: 200,
     trials: 60,
-    dives: 10,
+    looks: u64::MAX,
+    dives: 60,
     tries: 100_000,
     time: Some(Time {
         soft: Duration::from_secs(10),
@@ -43,6 +44,7 @@ const BINS: Limits = Limits {
 const PLANTED: Limits = Limits {
     rounds: 60,
     trials: 24,
+    looks: u64::MAX,
     dives: 1,
     tries: 0,
     time: Some(Time {

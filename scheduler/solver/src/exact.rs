@@ -25,6 +25,9 @@ use dovetail_core::{
 };
 use model::Model;
 
+/// Items that compete, each with what placing it is worth; ranks come highest first.
+pub(crate) type Rank = worth::Rank;
+
 /// The rows and columns of a problem's exact model, for people; None if there is none.
 pub fn explain(problem: &Exact) -> Option<String> {
     Model::of(problem).map(|model| model.to_string())
@@ -69,4 +72,18 @@ pub fn solve(problem: &Exact, seed: u32, stop: Stop) -> Assigned {
         answer.assignments = found;
     }
     answer
+}
+
+/// The best packing by ranks of the caller's own, no worse than the problem's start; None where
+/// there is no exact model or its answer does not hold. Of items that are alike the start places
+/// the earlier ones.
+pub(crate) fn best(problem: &Exact, ranks: &[Rank], stop: Stop) -> Option<Vec<Assignment>> {
+    // Nobody runs yet: what the start places is no more than what waits, and as alike.
+    let model = Model::of(&Exact {
+        start: Vec::new(),
+        ..problem.clone()
+    })?;
+    let solved = tiers::solve(problem, &model, ranks, 0, stop);
+    let sound = |found: &Vec<Assignment>| verify::verify(problem, found).is_ok();
+    read::assignments(problem, &model, &solved.values).filter(sound)
 }

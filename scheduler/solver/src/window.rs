@@ -5,6 +5,7 @@
 //! ```
 
 mod begin;
+mod candidates;
 mod ceiling;
 mod classes;
 mod column;
@@ -22,6 +23,7 @@ pub mod packing;
 mod pool;
 mod rng;
 mod rooms;
+mod small;
 mod solve;
 mod useful;
 pub mod vectors;

@@ -7,8 +7,9 @@ use dovetail_core::{
     problem::window::{Class, Packed, Put, Window},
 };
 use dovetail_model::units::{Bytes, CpuMilli, GpuMilli};
-use dovetail_solver::window::{Limits, Pool, solve, verify};
+use dovetail_solver::window::{Limits, Pool, Time, solve, verify};
 use proptest::prelude::*;
+use std::time::Duration;
 
 const GIB: u64 = 1 << 30;
 
@@ -16,8 +17,21 @@ fn limits() -> Limits {
     Limits {
         rounds: 30,
         trials: 16,
+        looks: u64::MAX,
         dives: 8,
         tries: 2000,
+        time: None,
+    }
+}
+
+/// No search by columns to speak of.
+fn starved() -> Limits {
+    Limits {
+        rounds: 0,
+        trials: 1,
+        looks: 0,
+        dives: 0,
+        tries: 0,
         time: None,
     }
 }
@@ -164,29 +178,30 @@ fn sizes() -> impl Strategy<Value = Vec<(u64, u64)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn tiny_clusters_lose_at_most_two_fifths_to_brute_force(
+    fn tiny_clusters_are_packed_as_well_as_by_brute_force(
         sizes in sizes(),
         nodes in prop::collection::vec((8_u64..33, 1_usize..3), 1..4),
     ) {
         let nodes = nodes.into_iter().map(|(cores, gpus)| room(cores, gpus)).collect();
         let classes = sizes.into_iter().map(|(cores, milli)| class(cores, milli, 1)).collect();
         let problem = window(nodes, classes);
-        let found = packed(&problem);
-        assert_promises(&problem, &found);
         let waiting: Vec<&Class> = problem.classes.iter().collect();
         let most = most(&problem.nodes, &waiting);
-        prop_assert!(found.ceiling >= most, "ceiling {} below {most}", found.ceiling);
-        let found = worth(&problem, &found);
-        prop_assert!(found * 100 >= most * 60, "{found} of {most}");
+        for limits in [limits(), starved()] {
+            let found = solve(&problem, &limits, &mut Pool::default());
+            assert_promises(&problem, &found);
+            prop_assert!(found.ceiling >= most, "ceiling {} below {most}", found.ceiling);
+            prop_assert_eq!(worth(&problem, &found), most);
+        }
     }
 }
 
-/// Within 1 % of each other: 0.2 points of a table and the noise of a seed.
+/// Within 0.2 % of each other.
 fn assert_near(a: u64, b: u64) {
-    assert!(a.abs_diff(b) * 100 <= a.max(b), "{a} and {b}");
+    assert!(a.abs_diff(b) * 500 <= a.max(b), "{a} and {b}");
 }
 
 #[test]
@@ -261,15 +276,36 @@ fn equal_seeds_give_equal_answers_and_a_pool_does_no_harm() {
 fn a_start_is_never_lost() {
     let mut problem = mixed(4);
     problem.start = packed(&problem).puts;
-    let starved = Limits {
-        rounds: 0,
-        trials: 1,
-        dives: 0,
-        tries: 0,
-        time: None,
-    };
-    let packed = solve(&problem, &starved, &mut Pool::default());
+    let packed = solve(&problem, &starved(), &mut Pool::default());
     assert_promises(&problem, &packed);
+}
+
+#[test]
+fn without_any_time_the_start_is_filled_and_returned() {
+    let mut problem = mixed(4);
+    problem.start = packed(&problem).puts;
+    problem.start.truncate(9);
+    let none = Limits {
+        time: Some(Time {
+            soft: Duration::ZERO,
+            hard: Duration::ZERO,
+        }),
+        ..limits()
+    };
+    let packed = solve(&problem, &none, &mut Pool::default());
+    assert_promises(&problem, &packed);
+    assert!(problem.start.iter().all(|put| packed.puts.contains(put)));
+}
+
+#[test]
+fn of_a_small_window_every_tier_is_packed_as_well_as_it_can_be() {
+    let mut high = class(1, 1000, 1);
+    high.priority = 1;
+    let classes = vec![class(1, 500, 1), class(1, 300, 2), class(1, 700, 1), high];
+    let problem = window(vec![room(16, 3)], classes);
+    let packed = packed(&problem);
+    assert_promises(&problem, &packed);
+    assert_eq!(verify::worth(&problem, &packed.puts), [1050, 1800 + 4 * 50]);
 }
 
 #[test]

@@ -8,7 +8,10 @@ use dovetail_core::{
     packing::{Demand, Room},
     problem::window::Class,
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Prices are whole numbers of this part of a worth.
 const SCALE: u128 = 1 << 32;
@@ -37,13 +40,13 @@ struct Way {
     takes: Vec<(usize, u64)>,
 }
 
-/// Bounds the worth of these classes on these rooms.
-pub(super) fn of(rooms: &[(Room, u32)], classes: &[&Class]) -> Ceiling {
+/// Bounds the worth of these classes on these rooms; loosely if there is no time for prices.
+pub(super) fn of(rooms: &[(Room, u32)], classes: &[&Class], time: Option<Duration>) -> Ceiling {
     let (pools, kinds) = pools(rooms);
     let ways: Vec<Way> = (0..classes.len())
         .flat_map(|class| ways(class, &classes[class].demand, rooms, &kinds))
         .collect();
-    let (prices, gains) = priced(&pools, classes, &ways);
+    let (prices, gains) = priced(&pools, classes, &ways, time);
     Ceiling {
         worth: bound(&pools, classes, &ways, &prices),
         gains,
@@ -85,15 +88,25 @@ fn ways(
     rooms: &[(Room, u32)],
     kinds: &BTreeMap<u32, usize>,
 ) -> Vec<Way> {
-    let mut found: BTreeMap<(usize, Option<u32>), ()> = BTreeMap::new();
-    for (room, _) in rooms.iter().filter(|(room, _)| room.fits(demand)) {
+    let mut found: BTreeSet<(usize, Option<u32>)> = BTreeSet::new();
+    let without = [None];
+    for (room, _) in rooms {
         let pool = kinds[&room.kind];
-        if demand.gpu_count() == 0 {
-            found.insert((pool, None), ());
-        }
-        let gpus = demand.gpu_count().min(1) as usize * room.gpus.len();
-        for gpu in room.gpus.iter().take(gpus).filter(|gpu| gpu.fits(demand)) {
-            found.insert((pool, Some(gpu.device)), ());
+        let is_new = |device: &Option<u32>| !found.contains(&(pool, *device));
+        let devices = room
+            .gpus
+            .iter()
+            .map(|gpu| (Some(gpu.device), gpu.fits(demand)));
+        let new: Vec<Option<u32>> = match demand.gpu_count() {
+            0 => without.into_iter().filter(is_new).collect(),
+            _ => devices
+                .filter(|(device, fits)| *fits && is_new(device))
+                .map(|(device, _)| device)
+                .collect(),
+        };
+        // Whether a room fits takes longest to tell, and most rooms are like one before.
+        if !new.is_empty() && room.fits(demand) {
+            found.extend(new.into_iter().map(|device| (pool, device)));
         }
     }
     let way = |(pool, device): (usize, Option<u32>)| Way {
@@ -101,7 +114,7 @@ fn ways(
         pool,
         takes: takes(demand, device),
     };
-    found.into_keys().map(way).collect()
+    found.into_iter().map(way).collect()
 }
 
 fn takes(demand: &Demand, device: Option<u32>) -> Vec<(usize, u64)> {
@@ -115,8 +128,14 @@ fn takes(demand: &Demand, device: Option<u32>) -> Vec<(usize, u64)> {
 }
 
 /// Prices of room, and gains by class, from the linear program; nothing if it has no answer.
-fn priced(pools: &[Pool], classes: &[&Class], ways: &[Way]) -> (Vec<Vec<u128>>, Vec<f64>) {
+fn priced(
+    pools: &[Pool],
+    classes: &[&Class],
+    ways: &[Way],
+    time: Option<Duration>,
+) -> (Vec<Vec<u128>>, Vec<f64>) {
     let mut lp = Lp::default();
+    lp.set_time_limit(time);
     let works: Vec<Row> = classes
         .iter()
         .map(|class| lp.row(f64::NEG_INFINITY, class.count.into()))

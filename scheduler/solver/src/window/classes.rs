@@ -53,6 +53,31 @@ impl Classes {
         }
     }
 
+    /// Keeps only these classes, in this order.
+    pub(super) fn keep(&mut self, classes: &[usize]) {
+        let mut renamed = vec![None; self.rooms.len()];
+        for (new, old) in classes.iter().enumerate() {
+            renamed[*old] = Some(new);
+        }
+        for class in &mut self.class {
+            *class = class.and_then(|old| renamed[old]);
+        }
+        self.rooms = classes.iter().map(|old| self.rooms[*old].clone()).collect();
+        self.nodes = classes.iter().map(|old| self.nodes[*old].clone()).collect();
+    }
+
+    /// Each room with how many nodes have it.
+    pub(super) fn counted(&self) -> Vec<(Room, u32)> {
+        let counts = self.nodes.iter().map(|nodes| nodes.len());
+        let counts = counts.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        self.rooms.iter().cloned().zip(counts).collect()
+    }
+
+    /// The class of a node, if anything fits in it and its class is kept.
+    pub(super) fn class_of(&self, node: usize) -> Option<usize> {
+        self.class[node]
+    }
+
     /// Puts of one node as contents of its class.
     pub(super) fn contents(&self, node: usize, puts: &[(u32, &Put)]) -> Option<Contents> {
         let host = self.class[node]?;

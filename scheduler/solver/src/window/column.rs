@@ -1,7 +1,7 @@
 //! A column: the complete contents of one host of a class.
 
 use super::packing::{Packing, Slots};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Works with how many of each, ascending.
 pub(super) type Contents = Vec<(u32, u32)>;
@@ -53,17 +53,24 @@ fn count(length: usize) -> u32 {
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     pub(super) all: Vec<Column>,
-    known: BTreeSet<(usize, Contents)>,
+    known: BTreeMap<(usize, Contents), usize>,
 }
 
 impl Columns {
     /// Keeps a column unless it is known or empty.
     pub(super) fn add(&mut self, column: Column) -> bool {
-        let new = !column.contents.is_empty()
-            && self.known.insert((column.host, column.contents.clone()));
-        if new {
-            self.all.push(column);
+        if column.contents.is_empty() || self.place(&column).is_some() {
+            return false;
         }
-        new
+        let key = (column.host, column.contents.clone());
+        self.known.insert(key, self.all.len());
+        self.all.push(column);
+        true
+    }
+
+    /// Where a column is, if one of its host and contents is known.
+    pub(super) fn place(&self, column: &Column) -> Option<usize> {
+        let key = (column.host, column.contents.clone());
+        self.known.get(&key).copied()
     }
 }

@@ -15,6 +15,11 @@ const STEPS_MAX: usize = 200;
 const QUARTER: usize = 4;
 /// Rounds of pricing after each step.
 const ROUNDS_PER_STEP: usize = 2;
+/// Of the hosts in use a later dive frees this part at most, on average half of it: few are soon
+/// packed anew, many can be packed quite differently.
+const FREE_MOST: f32 = 0.6;
+/// But no fewer than these.
+const FREE_LEAST: usize = 4;
 /// How much later dives disturb the order of fractions.
 const SHAKE: f64 = 0.3;
 
@@ -30,24 +35,84 @@ struct Dive<'g, 'a, P: Packing> {
     rng: Rng,
 }
 
-/// Dives from the master's answer. The first dive is straight, later ones are shaken.
-pub(super) fn dive<P: Packing>(
-    generator: &mut Generator<'_, P>,
-    root: &Answer,
-    number: u32,
-    seed: u64,
-) -> Used {
+/// Dives from the master's answer, straight.
+pub(super) fn first<P: Packing>(generator: &mut Generator<'_, P>, root: &Answer) -> Used {
     let left = generator.all();
-    let mut dive = Dive {
-        used: vec![0; generator.columns.all.len()],
-        left,
-        shake: if number == 0 { 0.0 } else { SHAKE },
-        rng: Rng::new(seed.wrapping_add(number.into())),
-        generator,
-    };
+    let used = vec![0; generator.columns.all.len()];
+    let mut dive = Dive::new(generator, used, left, 0);
     dive.run(root.clone());
     dive.release();
     dive.used
+}
+
+/// Frees the hosts that lose most against the master's prices, and dives again on them.
+pub(super) fn again<P: Packing>(
+    generator: &mut Generator<'_, P>,
+    root: &Answer,
+    best: &[u32],
+    seed: u64,
+) -> Used {
+    let (mut left, mut used) = (generator.all(), best.to_vec());
+    used.resize(generator.columns.all.len(), 0);
+    free(generator, root, &mut used, &mut Rng::new(seed));
+    for (column, times) in generator.columns.all.iter().zip(&used) {
+        left.hosts[column.host] -= times;
+        for (work, count) in &column.contents {
+            left.works[*work as usize] -= times * count;
+        }
+    }
+    let mut dive = Dive::new(generator, used, left, seed);
+    dive.shake = SHAKE;
+    dive.bound();
+    if let Some(answer) = dive.generator.solve().and_then(|answer| dive.price(answer)) {
+        dive.run(answer);
+    }
+    dive.release();
+    dive.used
+}
+
+/// Uses a part of the columns no more: those that lose most, shaken.
+fn free<P: Packing>(generator: &Generator<'_, P>, root: &Answer, used: &mut [u32], rng: &mut Rng) {
+    let works = generator.packing.works();
+    let mut losses = Vec::new();
+    for (index, column) in generator.columns.all.iter().enumerate() {
+        let price = |(work, count): &(u32, u32)| {
+            let work = *work as usize;
+            (works[work].worth - root.gains[work]) * f64::from(*count)
+        };
+        let costs = root.rents[column.host] + column.contents.iter().map(price).sum::<f64>();
+        let loss = (costs - column.value).max(TINY);
+        for _ in 0..used[index] {
+            losses.push((loss * f64::from(rng.exponential()), index));
+        }
+    }
+    losses.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    for (_, index) in losses.iter().take(count_to_free(losses.len(), rng)) {
+        used[*index] -= 1;
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a part of a length, drawn at random"
+)]
+fn count_to_free(hosts: usize, rng: &mut Rng) -> usize {
+    let count = hosts as f32 * FREE_MOST * rng.unit();
+    (count as usize).max(FREE_LEAST)
+}
+
+impl<'g, 'a, P: Packing> Dive<'g, 'a, P> {
+    fn new(generator: &'g mut Generator<'a, P>, used: Used, left: Left, seed: u64) -> Self {
+        Self {
+            used,
+            left,
+            shake: 0.0,
+            rng: Rng::new(seed),
+            generator,
+        }
+    }
 }
 
 impl<P: Packing> Dive<'_, '_, P> {
@@ -57,23 +122,25 @@ impl<P: Packing> Dive<'_, '_, P> {
                 return;
             }
             self.bound();
-            for _ in 0..ROUNDS_PER_STEP {
-                let Some(next) = self.generator.solve() else {
-                    return;
-                };
-                answer = next;
-                if self.generator.price(&answer, &self.left) == 0
-                    && self.generator.price_deep(&answer, &self.left).0 == 0
-                {
-                    break;
-                }
-                self.used.resize(self.generator.columns.all.len(), 0);
-            }
-            let Some(next) = self.generator.solve() else {
+            let Some(next) = self.generator.solve().and_then(|next| self.price(next)) else {
                 return;
             };
             answer = next;
         }
+    }
+
+    /// A few rounds of pricing on what is left; nothing if HiGHS has no answer.
+    fn price(&mut self, mut answer: Answer) -> Option<Answer> {
+        for _ in 0..ROUNDS_PER_STEP {
+            if self.generator.price(&answer, &self.left) == 0
+                && self.generator.price_deep(&answer, &self.left).0 == 0
+            {
+                break;
+            }
+            self.used.resize(self.generator.columns.all.len(), 0);
+            answer = self.generator.solve()?;
+        }
+        Some(answer)
     }
 
     /// Fixes whole parts and the largest quarter of the fractions; whether anything was fixed.

@@ -61,7 +61,7 @@ pub fn pack<P: Packing>(packing: &P, limits: &Limits, seeds: Seeds) -> Solution 
     let clock = Clock::start(limits);
     let mut generator = Generator::new(packing, *limits, clock, seeds.seed);
     for contents in seeds.contents {
-        let column = Column::of(packing, contents.host, contents.steps);
+        let column = Column::of(packing, contents.host, fitting(packing, &contents));
         generator.add(column);
     }
     let mut used_best = generator.begin(&seeds.gains);
@@ -69,14 +69,23 @@ pub fn pack<P: Packing>(packing: &P, limits: &Limits, seeds: Seeds) -> Solution 
     let Some((root, proven)) = generator.run() else {
         return finish(&generator, &used_best, best);
     };
-    let mut value_best = value(&generator, &used_best);
+    let mut value_best = complete(&mut generator, &mut used_best);
     for number in 0..limits.dives {
         if number > 0 && !clock.is_open() {
             break;
         }
-        let used = dive::dive(&mut generator, &root, number, seeds.seed);
+        let mut used = if number == 0 {
+            dive::first(&mut generator, &root)
+        } else {
+            dive::again(
+                &mut generator,
+                &root,
+                &used_best,
+                seeds.seed + u64::from(number),
+            )
+        };
         best.dives += 1;
-        let value = value(&generator, &used);
+        let value = complete(&mut generator, &mut used);
         if value > value_best {
             (value_best, used_best) = (value, used);
         }
@@ -89,11 +98,28 @@ pub fn pack<P: Packing>(packing: &P, limits: &Limits, seeds: Seeds) -> Solution 
     finish(&generator, &used_best, best)
 }
 
-/// What a use of columns is worth after the filling pass.
-fn value<P: Packing>(generator: &Generator<'_, P>, used: &[u32]) -> f64 {
+/// The part of contents that fits: what is left of a host may be less than it was.
+fn fitting<P: Packing>(packing: &P, contents: &Contents) -> Vec<(u32, Slots)> {
+    let mut fill = packing.empty(contents.host);
+    let steps = contents.steps.iter().copied();
+    steps
+        .filter(|(work, slots)| packing.put(&mut fill, *work as usize, *slots))
+        .collect()
+}
+
+/// Makes columns of what a use of columns becomes by the filling pass, and says what it is worth.
+fn complete<P: Packing>(generator: &mut Generator<'_, P>, used: &mut Vec<u32>) -> f64 {
     let mut opened = Opened::of(generator.packing, &generator.columns.all, used);
     opened.fill();
-    opened.value()
+    let value = opened.value();
+    used.iter_mut().for_each(|times| *times = 0);
+    for open in opened.all.into_iter().filter(|open| !open.steps.is_empty()) {
+        let column = Column::of(generator.packing, open.host, open.steps);
+        let place = generator.place(column);
+        used.resize(generator.columns.all.len(), 0);
+        used[place] += 1;
+    }
+    value
 }
 
 fn good<P: Packing>(generator: &Generator<'_, P>, times: &[f64]) -> Vec<Contents> {

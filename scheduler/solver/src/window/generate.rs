@@ -36,6 +36,8 @@ pub(super) struct Generator<'a, P: Packing> {
     pub(super) menus: Vec<Menu>,
     greedy: Greedy,
     pub(super) rounds: u64,
+    /// See `Limits::looks`.
+    looks: u64,
 }
 
 /// What is left to place, and where.
@@ -57,6 +59,7 @@ impl<'a, P: Packing> Generator<'a, P> {
             menus: hosts.map(|host| Menu::of(packing, host)).collect(),
             greedy: Greedy::new(packing, seed),
             rounds: 0,
+            looks: 0,
         }
     }
 
@@ -78,6 +81,15 @@ impl<'a, P: Packing> Generator<'a, P> {
         new
     }
 
+    /// The index of a column that is not empty, new or known.
+    pub(super) fn place(&mut self, column: Column) -> usize {
+        if let Some(place) = self.columns.place(&column) {
+            return place;
+        }
+        self.add(column);
+        self.columns.all.len() - 1
+    }
+
     /// The master's answer; nothing if HiGHS has none.
     pub(super) fn solve(&mut self) -> Option<Answer> {
         self.master.solve(self.packing, self.clock.left())
@@ -91,7 +103,8 @@ impl<'a, P: Packing> Generator<'a, P> {
         let mut centre = answer.clone();
         let mut idle = 0;
         for _ in 0..self.limits.rounds {
-            if !self.clock.is_open() || idle >= self.idle_max() {
+            let tired = idle >= self.idle_max() || self.looks >= self.limits.looks;
+            if tired || !self.clock.is_open() {
                 return Some((answer, false));
             }
             blend(&mut centre, &answer);
@@ -105,7 +118,10 @@ impl<'a, P: Packing> Generator<'a, P> {
                 }
             }
             let before = answer.value;
-            answer = self.solve()?;
+            let Some(next) = self.solve() else {
+                return Some((answer, false));
+            };
+            answer = next;
             let gained = answer.value - before > GAIN_LEAST * before.abs();
             idle = if gained { 0 } else { idle + 1 };
         }
@@ -134,6 +150,7 @@ impl<'a, P: Packing> Generator<'a, P> {
             for _ in 0..sweeps {
                 let ask = ask(self.packing, &self.menus[host], (host, answer, &works));
                 let found = self.greedy.price(&ask, self.limits.trials, keep);
+                self.looks += self.menus[host].works.len() as u64 * u64::from(self.limits.trials);
                 let Some(best) = found.first() else {
                     break;
                 };

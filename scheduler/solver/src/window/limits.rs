@@ -9,7 +9,10 @@ pub struct Limits {
     pub rounds: u32,
     /// Random fillings of each class of hosts in a round.
     pub trials: u32,
-    /// Dives to an integer answer.
+    /// Looks at a work while hosts are filled by greed, in all rounds together: more hosts and more
+    /// works make fewer rounds, the same ones on every machine.
+    pub looks: u64,
+    /// Dives to an integer answer; all but the first free a part of the best and dive again.
     pub dives: u32,
     /// Tries of each depth-first search, which begins where greed finds nothing; 0 for none.
     pub tries: u32,
@@ -32,7 +35,8 @@ impl Default for Limits {
         Self {
             rounds: 80,
             trials: 24,
-            dives: 2,
+            looks: 100_000_000,
+            dives: 3,
             tries: 3000,
             time: None,
         }
@@ -46,7 +50,8 @@ impl Limits {
         Self {
             rounds: 15,
             trials: 12,
-            dives: 1,
+            looks: 6_000_000,
+            dives: 2,
             tries: 0,
             time: Some(Time {
                 soft: Duration::from_millis(250),
@@ -87,5 +92,20 @@ impl Clock {
     pub(super) fn left(&self) -> Option<Duration> {
         let time = self.time?;
         Some(time.hard.saturating_sub(self.began.elapsed()))
+    }
+
+    /// The same limits with this much kept free at their ends, as of now.
+    pub(super) fn rest(&self, kept: Duration) -> Option<Time> {
+        let time = self.time?;
+        let hard = time.hard.saturating_sub(self.began.elapsed() + kept);
+        Some(Time {
+            soft: time.soft.saturating_sub(self.began.elapsed()).min(hard),
+            hard,
+        })
+    }
+
+    /// Time since the start.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 }

@@ -1,59 +1,78 @@
 //! One window: tier by tier, each on the room that the higher ones leave.
 
 use super::{
-    Pool, ceiling,
+    Pool, candidates, ceiling,
     classes::Classes,
     engine::{Seeds, Solution, pack},
     fill,
-    limits::{Limits, Time},
+    limits::{Clock, Limits},
     packing::Work,
     rooms::Rooms,
-    verify,
+    small, verify,
 };
+use crate::Stop;
 use dovetail_core::{
     packing::{Demand, Room},
     problem::window::{Class, Effort, Packed, Put, Window},
 };
-use std::time::Instant;
+use std::time::Duration;
 
 /// Different priorities that are told apart; whatever is lower comes last, by greed.
 const TIERS_MAX: usize = 8;
 
+/// Steps like the first filling that come after the search: its own last one, one more here, and
+/// the checks.
+const FILLINGS_AFTER: u32 = 3;
+/// Nodes of each search tree of a small window, where the clock does not end it.
+const TREE_MAX: u32 = 5000;
+
 /// The best packing found within the limits: never worse than the window's start, and nothing
 /// that waits fits beside it.
 pub fn solve(problem: &Window, limits: &Limits, pool: &mut Pool) -> Packed {
+    let clock = Clock::start(limits);
+    let start = fill::filled(problem, sound(problem));
     let mut search = Search {
         problem,
         limits,
-        began: Instant::now(),
-        start: sound(problem),
+        clock,
+        filling: clock.elapsed(),
+        start: &start,
         effort: Effort::default(),
         rooms: problem.nodes.clone(),
         puts: Vec::new(),
         placed: vec![0; problem.classes.len()],
     };
     let ceiling = search.ceiling();
-    let start = fill::filled(problem, search.start);
+    let mut best = start.clone();
     // Where everything fits one by one, there is nothing to search for.
-    if verify::worth(problem, &start).iter().sum::<u64>() < ceiling {
+    if total(problem, &best) < ceiling {
         search.tiers(pool);
+        search.better(&search.puts, &mut best);
     }
-    let found = fill::filled(problem, &search.puts);
-    let better = verify::holds(problem, &found)
-        && verify::worth(problem, &found) > verify::worth(problem, &start);
+    if total(problem, &best) < ceiling
+        && let Some(found) = small::solve(problem, &best, search.stop())
+    {
+        search.better(&found, &mut best);
+    }
     Packed {
-        puts: if better { found } else { start },
+        puts: best,
         ceiling,
         coarsening_permille: 0,
         effort: search.effort,
     }
 }
 
+fn total(problem: &Window, puts: &[Put]) -> u64 {
+    verify::worth(problem, puts).iter().sum()
+}
+
 /// A search under way.
 struct Search<'a> {
     problem: &'a Window,
     limits: &'a Limits,
-    began: Instant,
+    clock: Clock,
+    /// How long the first filling took.
+    filling: Duration,
     start: &'a [Put],
     effort: Effort,
     /// What is left of each node.
@@ -67,7 +86,29 @@ impl Search<'_> {
     fn ceiling(&self) -> u64 {
         let classes: Vec<&Class> = self.problem.classes.iter().collect();
         let rooms: Vec<(Room, u32)> = grouped(&self.rooms);
-        ceiling::of(&rooms, &classes).worth
+        ceiling::of(&rooms, &classes, self.time_to_search()).worth
+    }
+
+    /// Fills what was found, and keeps it if it is better and there is still time for that.
+    fn better(&self, found: &[Put], best: &mut Vec<Put>) {
+        if !self.clock.is_running() {
+            return;
+        }
+        let found = fill::filled(self.problem, found);
+        let worth = |puts: &[Put]| verify::worth(self.problem, puts);
+        if verify::holds(self.problem, &found) && worth(&found) > worth(best) {
+            *best = found;
+        }
+    }
+
+    /// Time until a search must end so that what it found can still be filled and checked.
+    fn time_to_search(&self) -> Option<Duration> {
+        self.limits_left().time.map(|time| time.hard)
+    }
+
+    fn stop(&self) -> Stop {
+        let time = self.limits_left().time;
+        time.map_or(Stop::Nodes(TREE_MAX), |time| Stop::Time(time.soft))
     }
 
     /// Places tier by tier, the highest first.
@@ -76,13 +117,13 @@ impl Search<'_> {
         let mut tiers: Vec<i32> = classes.map(|class| class.priority).collect();
         tiers.sort_unstable_by(|a, b| b.cmp(a));
         tiers.dedup();
-        for (number, tier) in tiers.into_iter().take(TIERS_MAX).enumerate() {
-            self.tier(tier, number == 0, pool);
+        for tier in tiers.into_iter().take(TIERS_MAX) {
+            self.tier(tier, pool);
         }
     }
 
     /// Places one tier on what the higher ones leave.
-    fn tier(&mut self, tier: i32, first: bool, pool: &mut Pool) {
+    fn tier(&mut self, tier: i32, pool: &mut Pool) {
         let all = self.problem.classes.iter().enumerate();
         let waiting: Vec<usize> = all
             .filter(|(index, class)| class.priority == tier && class.count > self.placed[*index])
@@ -92,9 +133,8 @@ impl Search<'_> {
             .iter()
             .map(|i| self.problem.classes[*i].demand.clone())
             .collect();
-        let classes = Classes::of(&self.rooms, &demands);
-        let counts = classes.nodes.iter().map(|nodes| count(nodes.len()));
-        let rooms: Vec<(Room, u32)> = classes.rooms.iter().cloned().zip(counts).collect();
+        let classes = self.classes(&waiting, &demands);
+        let rooms = classes.counted();
         if rooms.is_empty() {
             return;
         }
@@ -107,27 +147,33 @@ impl Search<'_> {
         let refs: Vec<&Class> = waiting.iter().map(|i| &self.problem.classes[*i]).collect();
         let mut seeds = Seeds {
             contents: pool.contents(&rooms, &demands),
-            gains: ceiling::of(&rooms, &refs).gains,
+            gains: ceiling::of(&rooms, &refs, self.time_to_search()).gains,
             seed: self.problem.seed,
         };
-        if first {
-            seeds.contents.extend(self.start_of(&classes, &waiting));
-        }
+        seeds.contents.extend(self.start_of(&classes, &waiting));
         let solution = pack(&packing, &self.limits_left(), seeds);
         self.count(&solution, rooms.len(), waiting.len());
         pool.keep(&rooms, &demands, &solution);
         self.keep(classes.puts(&solution.hosts, &waiting));
     }
 
-    /// All tiers share the time.
+    /// Classes of nodes that a search looks at.
+    fn classes(&self, waiting: &[usize], demands: &[Demand]) -> Classes {
+        let mut classes = Classes::of(&self.rooms, demands);
+        let of_tier = |put: &&Put| waiting.binary_search(&put.class).is_ok();
+        let used = self.start.iter().filter(of_tier);
+        let kept = used.filter_map(|put| classes.class_of(put.node)).collect();
+        let counts = waiting.iter().map(|class| self.work(*class).count);
+        let demands: Vec<(&Demand, u32)> = demands.iter().zip(counts).collect();
+        let kept = candidates::of(&classes.counted(), &demands, kept);
+        classes.keep(&kept);
+        classes
+    }
+
+    /// All tiers share the time, and some of it is kept to fill and check what is found.
     fn limits_left(&self) -> Limits {
-        let spent = self.began.elapsed();
-        let time = self.limits.time.map(|time| Time {
-            soft: time.soft.saturating_sub(spent),
-            hard: time.hard.saturating_sub(spent),
-        });
         Limits {
-            time,
+            time: self.clock.rest(self.filling * FILLINGS_AFTER),
             ..*self.limits
         }
     }
