@@ -10,6 +10,7 @@
     reason = "says what is skipped, and prints the table"
 )]
 
+use dovetail_core::decide::repair::Effort;
 use dovetail_replay::{
     churn::{
         ChurnOutcome, Events, Lifetimes, MoveBudget, Options, Source, arrivals_per_1000_lifetimes,
@@ -127,6 +128,22 @@ fn row(load: u64, seed: u64, name: PolicyName, options: Options, outcome: &Churn
         at(50),
         at(99),
         at(100),
+    );
+    let mut exact = repairs.exact_us.clone();
+    exact.sort_unstable();
+    let exact_at =
+        |percent: usize| exact.get((exact.len() * percent).div_ceil(100).saturating_sub(1));
+    let most = |count: fn(&Effort) -> u64| repairs.efforts.iter().map(count).max().unwrap_or(0);
+    println!(
+        "    exact cheaper {} | us, columns p50 {:?} p90 {:?} p99 {:?} max {:?} | most looks {} candidates {} seats {}",
+        repairs.cheaper_by_exact,
+        exact_at(50),
+        exact_at(90),
+        exact_at(99),
+        exact_at(100),
+        most(|effort| effort.looks),
+        most(|effort| effort.candidates),
+        most(|effort| effort.seats),
     );
     if let Some(waits) = &outcome.waits {
         for kind in &waits.by_kind {

@@ -2,7 +2,7 @@
 
 pub mod rooms;
 
-use super::Policy;
+use super::{Policy, Scoring};
 use crate::{
     cluster::{Cluster, Decision, GpuSet, PODS_PER_NODE_MAX},
     demand::Demand,
@@ -39,6 +39,10 @@ pub struct Dovetail {
     on: Vec<Vec<Placement>>,
     /// By node of the replayed cluster: index in the board's view.
     index: Vec<usize>,
+    /// By node of the replayed cluster: its room when it is empty.
+    bare: Vec<packing::Room>,
+    /// By class: what it takes.
+    demands: Vec<packing::Demand>,
     /// The newest decision: its room is taken already.
     decided: Option<Decision>,
     tenant: Tenant,
@@ -60,6 +64,8 @@ impl Dovetail {
             empty: view.nodes.clone(),
             on: vec![Vec::new(); view.nodes.len()],
             board: Board::of(view, Rules::default()),
+            bare: Vec::new(),
+            demands: Vec::new(),
             decided: None,
             tenant: Tenant("replay".to_owned()),
             specs: specs.collect(),
@@ -73,7 +79,7 @@ impl Dovetail {
         let mut counts = vec![0; trace.classes.len()];
         trace.pods.iter().for_each(|class| counts[*class] += 1);
         let specs = self.specs.iter();
-        let demands: Vec<packing::Demand> = specs
+        self.demands = specs
             .map(|spec| {
                 let ask = ask(self.workload, &self.tenant, spec);
                 self.board.demand(&ask).clone()
@@ -81,9 +87,11 @@ impl Dovetail {
             .collect();
         let fluid = Fluid {
             nodes: self.board.empty_nodes(),
-            mix: Mix::of(demands.into_iter().zip(counts)),
+            mix: Mix::of(self.demands.iter().cloned().zip(counts)),
         };
         let prices = dovetail_solver::fluid::solve(&fluid);
+        let rooms = self.board.rooms();
+        self.bare = self.index.iter().map(|i| rooms[*i].clone()).collect();
         self.board.expect(fluid.mix, prices);
     }
 }
@@ -123,6 +131,14 @@ impl Policy for Dovetail {
             node.take(placement, &self.tenant);
         }
         self.board.put(node);
+    }
+
+    fn scoring(&self) -> Option<Scoring<'_>> {
+        Some(Scoring {
+            scorer: self.board.scorer(),
+            bare: &self.bare,
+            classes: &self.demands,
+        })
     }
 }
 

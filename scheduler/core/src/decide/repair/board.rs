@@ -8,7 +8,7 @@ use crate::{
         repair::{Repair, Repaired, Step},
     },
 };
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// What has been changed.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(super) struct Board<'a> {
     /// By node: residents that have not been lifted.
     on: Vec<Vec<usize>>,
     changes: Vec<Change>,
+    /// Places are the first that do, whatever the placer says.
+    pub(super) first_fit: bool,
 }
 
 impl fmt::Debug for Board<'_> {
@@ -52,6 +54,7 @@ impl<'a> Board<'a> {
             rooms,
             on,
             changes: Vec::new(),
+            first_fit: false,
         }
     }
 
@@ -102,6 +105,9 @@ impl<'a> Board<'a> {
 
     /// The placer's best place for a member of this class. A place without the room is none.
     pub(super) fn best(&mut self, class: usize) -> Option<Slot> {
+        if self.first_fit {
+            return self.first(class);
+        }
         let mut at = self.placer.best(class)?;
         at.gpus.sort_unstable();
         let (demand, room) = (&self.repair.classes[class], self.rooms.get(at.node)?);
@@ -110,6 +116,26 @@ impl<'a> Board<'a> {
         let fits = demand.gpus == Gpus::None || at.gpus.iter().all(fit);
         let right = at.gpus.len() == demand.gpu_count() as usize;
         (room.fits(demand) && right && fits && !twice).then_some(at)
+    }
+
+    fn first(&self, class: usize) -> Option<Slot> {
+        let demand = &self.repair.classes[class];
+        let node = self.rooms.iter().position(|room| room.fits(demand))?;
+        Some(super::tightest::slot(node, &self.rooms[node], demand))
+    }
+
+    /// The node as it is now.
+    pub(super) fn room(&self, node: usize) -> &Room {
+        &self.rooms[node]
+    }
+
+    /// Nodes that somebody has left or come to.
+    pub(super) fn touched(&self) -> BTreeSet<usize> {
+        let nodes = self.changes.iter().map(|change| match change {
+            Change::Lifted(resident) => self.repair.residents[*resident].at.node,
+            Change::Put(_, at) | Change::Placed(at) => at.node,
+        });
+        nodes.collect()
     }
 
     /// The resident leaves its place.

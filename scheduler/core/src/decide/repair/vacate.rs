@@ -42,12 +42,41 @@ pub(super) fn vacate(board: &Board<'_>, node: usize, demand: &Demand) -> Option<
     };
     node.for_host(&mut gone)?;
     node.spare(&mut gone);
-    let enough = !gone.is_empty() && gone.len() <= board.steps_left();
-    enough.then(|| Vacating {
-        cost: node.cost_of(&gone),
-        residents: gone,
-        node: node.node,
-    })
+    node.vacating(gone)
+}
+
+/// The same by size alone: the smallest go first, whatever they cost, until the demand fits.
+/// Sometimes those find a place where the cheapest do not.
+pub(super) fn vacate_smallest(board: &Board<'_>, node: usize, demand: &Demand) -> Option<Vacating> {
+    if !board.repair.bare[node].fits(demand) {
+        return None;
+    }
+    let smaller = |resident: usize| {
+        let other = board.demand_of(resident);
+        other.gpu_count() > 0 && size(other).0 < size(demand).0
+    };
+    let movable = board.movable(node).filter(|(r, _)| smaller(*r));
+    let mut movable: Vec<(usize, u64)> = movable.collect();
+    let gpus = |resident: usize| &board.repair.residents[resident].at.gpus;
+    movable.sort_by_key(|(r, _)| (size(board.demand_of(*r)).0, board.class_of(*r), gpus(*r)));
+    movable.truncate(board.repair.steps_limit());
+    let mut gone = Vec::new();
+    for (resident, _) in &movable {
+        if board.room_without(node, &gone).fits(demand) {
+            break;
+        }
+        gone.push(*resident);
+    }
+    let at_most = board.room_without(node, &gone);
+    let fits = at_most.fits(demand);
+    let node = Node {
+        board,
+        node,
+        demand,
+        movable,
+        at_most,
+    };
+    fits.then(|| node.vacating(gone)).flatten()
 }
 
 /// How large a demand is, for telling who makes way for whom: GPU first, then CPU.
@@ -70,6 +99,16 @@ struct Node<'a, 'b> {
 impl Node<'_, '_> {
     fn room(&self, gone: &[usize]) -> Room {
         self.board.room_without(self.node, gone)
+    }
+
+    /// Those, if there are some and not too many.
+    fn vacating(&self, gone: Vec<usize>) -> Option<Vacating> {
+        let enough = !gone.is_empty() && gone.len() <= self.board.repair.steps_limit();
+        enough.then(|| Vacating {
+            cost: self.cost_of(&gone),
+            residents: gone,
+            node: self.node,
+        })
     }
 
     fn cost_of(&self, gone: &[usize]) -> u64 {
