@@ -65,8 +65,7 @@ pub fn solve_on_few(repair: &Repair, stop: Stop) -> Answer {
         proof: Proof::Failed,
         columns: 0,
     };
-    for vacated in VACATED {
-        let few = select(repair, vacated);
+    for few in select(repair, &VACATED) {
         answer = solve(&few.repair, stop);
         if answer.columns == 0 {
             continue;

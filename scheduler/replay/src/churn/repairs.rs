@@ -50,8 +50,6 @@ pub struct Repairs {
     pub missed: u64,
     /// Pods moved.
     pub moves: u64,
-    /// How many of those it solved for less than the search.
-    pub cheaper_by_exact: u64,
     /// CPU of each search in microseconds, in order of arrival.
     pub cpu_us: Vec<u64>,
     /// CPU of each exact model in microseconds, with its columns.
@@ -88,7 +86,6 @@ impl Repairs {
             by_exact: 0,
             missed: 0,
             moves: 0,
-            cheaper_by_exact: 0,
             cpu_us: Vec::new(),
             exact_us: Vec::new(),
             efforts: Vec::new(),
@@ -133,16 +130,8 @@ impl Repairs {
         self.asked += 1;
         let problem = self.problem(ground, class, steps_max);
         let searched = self.search(ground, &problem);
-        let solved = self.solve(&problem);
-        match (&searched, &solved) {
-            (None, Some(_)) => self.by_exact += 1,
-            (Some(searched), Some(solved)) if solved.cost < searched.cost => {
-                self.cheaper_by_exact += 1;
-            }
-            _ => {}
-        }
-        let cost = |answer: &Repaired| answer.cost;
-        let Some(answer) = [searched, solved].into_iter().flatten().min_by_key(cost) else {
+        let answer = searched.or_else(|| self.solve(&problem));
+        let Some(answer) = answer else {
             let missed = measuring && naive::fits_after_moves(ground, class, steps_max);
             self.missed += u64::from(missed);
             return Ok(None);
@@ -169,6 +158,7 @@ impl Repairs {
         let answer = exact::solve_on_few(problem, EXACT_STOP);
         let took_us = usage::thread_cpu_us().saturating_sub(before_us);
         self.exact_us.push((took_us, answer.columns));
+        self.by_exact += u64::from(answer.repaired.is_some());
         answer.repaired
     }
 

@@ -142,7 +142,7 @@ impl<'a> Board<'a> {
     pub(super) fn lift(&mut self, resident: usize) {
         let at = &self.repair.residents[resident].at;
         self.on[at.node].retain(|index| *index != resident);
-        self.rooms[at.node] = self.room_without(at.node, &[]);
+        self.give_back(self.class_of(resident), at);
         self.placer.left(self.class_of(resident), at);
         self.changes.push(Change::Lifted(resident));
     }
@@ -189,19 +189,25 @@ impl<'a> Board<'a> {
                 Change::Lifted(resident) => {
                     let at = &self.repair.residents[resident].at;
                     self.on[at.node].push(resident);
-                    self.rooms[at.node] = self.room_without(at.node, &[]);
+                    let demand = self.demand_of(resident);
+                    self.rooms[at.node].take(demand, &at.gpus);
                     self.placer.came(self.class_of(resident), at);
                 }
                 Change::Put(resident, at) => {
-                    self.rooms[at.node] = self.room_without(at.node, &[]);
+                    self.give_back(self.class_of(resident), &at);
                     self.placer.left(self.class_of(resident), &at);
                 }
                 Change::Placed(at) => {
-                    self.rooms[at.node] = self.room_without(at.node, &[]);
+                    self.give_back(self.repair.blocked, &at);
                     self.placer.left(self.repair.blocked, &at);
                 }
             }
         }
+    }
+
+    fn give_back(&mut self, class: usize, at: &Slot) {
+        let bare = &self.repair.bare[at.node];
+        self.rooms[at.node].give_back(&self.repair.classes[class], &at.gpus, bare);
     }
 
     /// What those cost that have been lifted so far.

@@ -29,8 +29,10 @@ const CHAINED_STEPS_MIN: usize = 4;
 const FAILURES_MAX: u32 = 3;
 /// Most places asked for in one search: at a few microseconds each, some ten milliseconds.
 const SEATS_MAX: u64 = 4000;
+/// How many of those for chains: a chain that works is among the first.
+const CHAINED_SEATS_MAX: u64 = 1000;
 /// Most nodes looked at for whom to move, in one search: some microseconds each.
-pub(super) const LOOKS_MAX: u64 = 8000;
+pub(super) const LOOKS_MAX: u64 = 5000;
 
 /// What a search took, in counts that are equal on every machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,8 +52,10 @@ pub fn search(repair: &Repair, placer: &mut dyn Placer) -> (Option<Repaired>, Ef
         board: Board::new(repair, placer),
         effort: Effort::default(),
         ceiling: u64::MAX,
+        seats_max: SEATS_MAX,
         failures: BTreeMap::new(),
         below: BTreeMap::new(),
+        placeable: BTreeMap::new(),
     };
     let mut seated = true;
     for _ in 0..repair.members {
@@ -67,10 +71,14 @@ struct Search<'a> {
     effort: Effort,
     /// What is known to be possible: whatever costs as much is not looked at.
     ceiling: u64,
+    /// Places that may be asked for.
+    seats_max: u64,
     /// By class: how often nobody could make way for it.
     failures: BTreeMap<usize, u32>,
     /// By class: whom to move for it.
     below: BTreeMap<usize, Ways>,
+    /// By class: whether it found a place before anybody was lifted.
+    placeable: BTreeMap<usize, bool>,
 }
 
 /// Who looks for a place.
@@ -84,6 +92,7 @@ impl Search<'_> {
     /// Seats one more member of the blocked, as cheaply as is found.
     fn member(&mut self) -> bool {
         self.ceiling = u64::MAX;
+        self.placeable.clear();
         if self.directly(Seeker::Blocked) {
             return true;
         }
@@ -102,7 +111,9 @@ impl Search<'_> {
         }
         if self.board.repair.steps_limit() >= CHAINED_STEPS_MIN {
             let chained = &cheapest[..cheapest.len().min(most)];
+            self.seats_max = SEATS_MAX.min(self.effort.seats + CHAINED_SEATS_MAX);
             best = self.first_of(chained, true).or(best);
+            self.seats_max = SEATS_MAX;
         }
         debug_assert_eq!(self.board.mark(), mark, "tries are taken back");
         let found = best.is_some();
@@ -130,7 +141,9 @@ impl Search<'_> {
             if self.board.cost().saturating_add(way.cost) >= self.ceiling || self.is_spent() {
                 break;
             }
-            if way.residents.len() > self.board.steps_left() {
+            let many = way.residents.len() > self.board.steps_left();
+            let likely = chained || self.board.first_fit || self.all_placeable(way);
+            if many || !likely {
                 continue;
             }
             if self.follow(Seeker::Blocked, way, chained) && self.board.answer().is_some() {
@@ -140,6 +153,20 @@ impl Search<'_> {
             self.board.back_to(mark);
         }
         best
+    }
+
+    /// Whether each of them would find a place if nobody else looked for one: a cheap test that
+    /// most nodes of a full cluster fail.
+    fn all_placeable(&mut self, way: &Vacating) -> bool {
+        let (board, seats) = (&mut self.board, &mut self.effort.seats);
+        let placeable = &mut self.placeable;
+        way.residents.iter().all(|resident| {
+            let class = board.class_of(*resident);
+            *placeable.entry(class).or_insert_with(|| {
+                *seats += 1;
+                board.best(class).is_some()
+            })
+        })
     }
 
     /// Vacates the node, seats the seeker there and everybody else anew; false leaves things as
@@ -203,7 +230,7 @@ impl Search<'_> {
     }
 
     fn is_spent(&self) -> bool {
-        self.effort.seats > SEATS_MAX
+        self.effort.seats > self.seats_max
     }
 
     fn class(&self, seeker: Seeker) -> usize {

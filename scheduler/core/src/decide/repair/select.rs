@@ -6,7 +6,7 @@
 use super::{
     board::Board,
     tightest::Tightest,
-    vacate::{size, vacate},
+    vacate::{Vacating, size, vacate},
     ways::Ways,
 };
 use crate::problem::repair::{ROOMS_MAX, Repair, Repaired, Resident};
@@ -31,14 +31,29 @@ pub struct Selected {
     residents: Vec<usize>,
 }
 
-/// The part of the problem with so many nodes to vacate, those that cost least.
-pub fn select(repair: &Repair, vacated_max: usize) -> Selected {
+/// Parts of the problem, each with so many nodes to vacate, those that cost least.
+pub fn select(repair: &Repair, vacated: &[usize]) -> Vec<Selected> {
     let mut placer = Tightest::new(repair);
     let board = Board::new(repair, &mut placer);
-    let mut choice = Choice::default();
-    choice.vacated(&board, vacated_max);
-    choice.receivers(&board);
-    choice.part(repair)
+    let mut known = Known::default();
+    let choices = vacated.iter().map(|most| {
+        let mut choice = Choice::default();
+        choice.vacated(&board, &mut known, *most);
+        choice.receivers(&board, &mut known);
+        choice.part(repair)
+    });
+    choices.collect()
+}
+
+/// By class: whom to move for it. It takes a look at all nodes.
+#[derive(Debug, Default)]
+struct Known(BTreeMap<usize, Vec<Vacating>>);
+
+impl Known {
+    fn ways(&mut self, board: &Board<'_>, class: usize) -> &[Vacating] {
+        let find = || Ways::of(board, class, vacate, &mut 0).all();
+        self.0.entry(class).or_insert_with(find)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -49,12 +64,10 @@ struct Choice {
 }
 
 impl Choice {
-    fn vacated(&mut self, board: &Board<'_>, most: usize) {
+    fn vacated(&mut self, board: &Board<'_>, known: &mut Known, most: usize) {
         let blocked = board.repair.blocked;
         let demand = &board.repair.classes[blocked];
-        let mut looks = 0;
-        let ways = Ways::of(board, blocked, vacate, &mut looks).all();
-        for way in ways.iter().take(most) {
+        for way in known.ways(board, blocked).iter().take(most) {
             self.nodes.push(way.node);
             let smaller = |(r, _): &(usize, u64)| size(board.demand_of(*r)) < size(demand);
             let going = board.movable(way.node).filter(smaller);
@@ -65,24 +78,18 @@ impl Choice {
     }
 
     /// Nodes for everybody who has to go, the largest class first.
-    fn receivers(&mut self, board: &Board<'_>) {
+    fn receivers(&mut self, board: &Board<'_>, known: &mut Known) {
         let classes: BTreeSet<usize> = self.going.iter().map(|r| board.class_of(*r)).collect();
         let mut classes: Vec<usize> = classes.into_iter().collect();
         classes.sort_by_key(|class| Reverse(size(&board.repair.classes[*class])));
-        let mut nowhere = Vec::new();
-        for class in classes {
-            if !self.fitting(board, class) {
-                nowhere.push(class);
-            }
-        }
-        for class in nowhere.into_iter().take(CHAINED_CLASSES_MAX) {
-            let mut looks = 0;
-            let ways = Ways::of(board, class, vacate, &mut looks).all();
-            let others = ways.iter().filter(|way| !self.nodes.contains(&way.node));
-            let others: Vec<_> = others.take(CHAINED_MAX).cloned().collect();
+        classes.retain(|class| !self.fitting(board, *class));
+        for class in classes.into_iter().take(CHAINED_CLASSES_MAX) {
+            let ways = known.ways(board, class).iter();
+            let others = ways.filter(|way| !self.nodes.contains(&way.node));
+            let others: Vec<&Vacating> = others.take(CHAINED_MAX).collect();
             for way in others {
                 self.nodes.push(way.node);
-                self.going.extend(way.residents);
+                self.going.extend(&way.residents);
             }
         }
     }

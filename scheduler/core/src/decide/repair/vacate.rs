@@ -38,7 +38,7 @@ pub(super) fn vacate(board: &Board<'_>, node: usize, demand: &Demand) -> Option<
     let mut gone = match demand.gpus {
         Gpus::None => Vec::new(),
         Gpus::Share => node.for_share()?,
-        Gpus::Whole(count) => node.for_whole(count as usize),
+        Gpus::Whole(count) => node.for_whole(count as usize)?,
     };
     node.for_host(&mut gone)?;
     node.spare(&mut gone);
@@ -123,22 +123,29 @@ impl Node<'_, '_> {
         left.filter(|(r, _)| here(*r)).copied().collect()
     }
 
-    /// Frees so many GPUs, always the one that costs least to free next.
-    fn for_whole(&self, count: usize) -> Vec<usize> {
-        let mut gone = Vec::new();
-        let mut rest: Vec<usize> = self.at_most.fitting(self.demand).collect();
+    /// Frees so many GPUs, always the one that costs least to free next. Nothing as soon as that
+    /// takes more steps than there may be.
+    fn for_whole(&self, count: usize) -> Option<Vec<usize>> {
+        let fitting = self.at_most.fitting(self.demand);
+        let mut rest: Vec<Vec<(usize, u64)>> = fitting.map(|gpu| self.on_gpu(gpu, &[])).collect();
+        let mut gone: Vec<usize> = Vec::new();
         for _ in 0..count {
-            let price = |gpu: &usize| {
-                let here = self.on_gpu(*gpu, &gone);
-                (here.iter().map(|(_, cost)| cost).sum::<u64>(), here.len())
+            for here in &mut rest {
+                here.retain(|(resident, _)| !gone.contains(resident));
+            }
+            let price = |here: &[(usize, u64)]| {
+                let cost = here
+                    .iter()
+                    .fold(0_u64, |sum, (_, cost)| sum.saturating_add(*cost));
+                (cost, here.len())
             };
-            let Some(cheapest) = (0..rest.len()).min_by_key(|at| price(&rest[*at])) else {
-                break;
-            };
-            let gpu = rest.remove(cheapest);
-            gone.extend(self.on_gpu(gpu, &gone).iter().map(|(r, _)| *r));
+            let cheapest = (0..rest.len()).min_by_key(|at| price(&rest[*at]))?;
+            gone.extend(rest.remove(cheapest).iter().map(|(resident, _)| *resident));
+            if gone.len() > self.board.repair.steps_limit() {
+                return None;
+            }
         }
-        gone
+        Some(gone)
     }
 
     /// Makes room on the GPU where that costs least.
