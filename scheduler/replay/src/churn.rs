@@ -30,6 +30,9 @@ use queue::Queue;
 /// The part of the events that is measured: from here on the cluster is in its steady state.
 const MEASURED_FROM_TICKS: u64 = 3 * LIFETIME_TICKS;
 
+/// So many leave between two tries to make room for who waits: about what one 8-GPU job takes.
+const DEPARTURES_PER_REPAIR: u64 = 16;
+
 /// How churn is replayed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Options {
@@ -81,6 +84,7 @@ pub fn replay(
         measured: Measured::new(trace.cluster().capacity_milli()),
         cluster: trace.cluster(),
         now: 0,
+        departures: 0,
     };
     let mut end = 0;
     for (arrival, event) in events.events.iter().enumerate() {
@@ -104,6 +108,7 @@ struct Churn<'a> {
     measured: Measured,
     cluster: Cluster,
     now: u64,
+    departures: u64,
 }
 
 impl Churn<'_> {
@@ -140,7 +145,12 @@ impl Churn<'_> {
             self.measured.arrived(&demand);
         }
         self.repairs.earn();
-        if self.start(arrival, class, lifetime)? {
+        let held = self.waiting.as_ref().is_some_and(Queue::holds_newcomers);
+        let first = self.waiting.as_ref().is_none_or(|queue| queue.len() == 0);
+        if !held && self.start(arrival, class, lifetime, first)? {
+            if let Some(queue) = &mut self.waiting {
+                queue.overtaken(queue.len());
+            }
             return Ok(());
         }
         if let Some(queue) = &mut self.waiting {
@@ -151,8 +161,14 @@ impl Churn<'_> {
         Ok(())
     }
 
-    /// Whether it could be started, if need be by moving others.
-    fn start(&mut self, arrival: usize, class: usize, lifetime: u64) -> Result<bool, ReplayError> {
+    /// Whether it could be started, if need be and allowed by moving others.
+    fn start(
+        &mut self,
+        arrival: usize,
+        class: usize,
+        lifetime: u64,
+        moving: bool,
+    ) -> Result<bool, ReplayError> {
         if let Some(decision) = self.policy.decide(&self.cluster, class) {
             let demand = &self.trace.classes[class];
             let taken = self.cluster.take(demand, decision);
@@ -163,6 +179,9 @@ impl Churn<'_> {
         }
         if self.cluster.has_room(&self.trace.classes[class]) {
             return Err(ReplayError::RefusedThoughItFits { arrival });
+        }
+        if !moving {
+            return Ok(false);
         }
         let measuring = self.measuring();
         let found = self.repairs.repair(
@@ -204,20 +223,25 @@ impl Churn<'_> {
         self.population.add(key, self.now + lifetime, live);
     }
 
-    /// Who waits longest goes first, and nobody is held up by who does not fit.
+    /// Who waits longest goes first, and overtaking is bounded. Others are moved for the first
+    /// only, and not again until some more have left: a cluster that has hardly changed answers
+    /// what it answered before.
     fn serve_queue(&mut self) -> Result<(), ReplayError> {
         let Some(mut queue) = self.waiting.take() else {
             return Ok(());
         };
         let mut tried = Vec::new();
         let mut index = 0;
-        while let Some(waiting) = queue.get(index) {
+        self.departures += 1;
+        let moves = self.departures.is_multiple_of(DEPARTURES_PER_REPAIR);
+        while let Some(waiting) = queue.get(index).filter(|_| index < queue.open()) {
             if tried.contains(&waiting.class) {
                 index += 1;
                 continue;
             }
-            let room = index == 0 || self.cluster.has_room(&self.trace.classes[waiting.class]);
-            if room && self.start(waiting.arrival, waiting.class, waiting.lifetime)? {
+            let moving = index == 0 && moves;
+            let room = moving || self.cluster.has_room(&self.trace.classes[waiting.class]);
+            if room && self.start(waiting.arrival, waiting.class, waiting.lifetime, moving)? {
                 queue.started(index, self.now, &self.trace.classes[waiting.class]);
             } else {
                 tried.push(waiting.class);

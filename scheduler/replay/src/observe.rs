@@ -5,7 +5,7 @@ use crate::{
     curve::Curve,
     decimal::Decimal,
     fragmentation::Fragmentation,
-    policy::Policy,
+    policy::{Policy, Scoring},
     trace::Trace,
     usage,
 };
@@ -112,5 +112,9 @@ impl Policy for Observer<'_> {
             *count -= 1;
         }
         self.inner.removed(cluster, class, decision);
+    }
+
+    fn scoring(&self) -> Option<Scoring<'_>> {
+        self.inner.scoring()
     }
 }

@@ -17,6 +17,10 @@ use crate::{
     trace::Trace,
 };
 use clap::ValueEnum;
+use dovetail_core::{
+    decide::score,
+    packing::{self, Room},
+};
 use scored::Scored;
 use serde::Serialize;
 use std::fmt;
@@ -62,6 +66,23 @@ pub trait Policy {
 
     /// A pod of this class that was there has left `cluster`.
     fn removed(&mut self, cluster: &Cluster, class: usize, decision: Decision);
+
+    /// How it scores, for whoever tries many places before one is decided; nothing if only the
+    /// policy itself can say.
+    fn scoring(&self) -> Option<Scoring<'_>> {
+        None
+    }
+}
+
+/// The product's score, and the trace in its words.
+#[derive(Debug, Clone, Copy)]
+pub struct Scoring<'a> {
+    /// Scores places.
+    pub scorer: &'a score::Scorer,
+    /// Every node of the cluster when it is empty.
+    pub bare: &'a [Room],
+    /// What each class takes.
+    pub classes: &'a [packing::Demand],
 }
 
 /// How good a node is that has the room, as a number: the largest is taken.

@@ -91,6 +91,16 @@ impl Board {
         &self.view
     }
 
+    /// The free room of every node, by index in the view.
+    pub fn rooms(&self) -> &[Room] {
+        &self.rooms
+    }
+
+    /// How places are scored now.
+    pub fn scorer(&self) -> &Scorer {
+        &self.scorer
+    }
+
     /// What operators decided.
     pub fn policy(&self) -> &Policy {
         &self.policy

@@ -34,7 +34,7 @@ const NODES_MAX: usize = 1000;
 const NODES_PER_CLASS: usize = 64;
 /// What placing a member is worth beside its compute, in thousandths of a GPU: more favours many
 /// small ones, less a few large ones.
-const MEMBER_WORTH: u64 = 50;
+const MEMBER_WORTH: u64 = 60;
 /// CPU that is worth a thousandth of a GPU, for work without one.
 const CPU_MILLI_PER_WORTH: u64 = 40;
 

@@ -65,6 +65,16 @@ impl Room {
         }
     }
 
+    /// Gives back what a member has of these GPUs. `bare` is the node without anybody.
+    pub fn give_back(&mut self, demand: &Demand, gpus: &[usize], bare: &Self) {
+        self.cpu = CpuMilli(self.cpu.0.saturating_add(demand.cpu.0).min(bare.cpu.0));
+        self.memory = Bytes((self.memory.0.saturating_add(demand.memory.0)).min(bare.memory.0));
+        self.slices = self.slices.saturating_add(1).min(bare.slices);
+        for index in gpus {
+            self.gpus[*index].give_back(demand, &bare.gpus[*index]);
+        }
+    }
+
     /// Compute free on all GPUs.
     pub fn compute(&self) -> GpuMilli {
         self.gpus.iter().map(|gpu| gpu.compute).sum()
@@ -97,5 +107,19 @@ impl GpuRoom {
         self.memory = self.memory.minus(take.memory);
         self.empty = false;
         self.tenant = Some(demand.tenant);
+    }
+
+    /// Gives back what a member has of it. `bare` is the GPU without anybody.
+    fn give_back(&mut self, demand: &Demand, bare: &Self) {
+        let Some(take) = demand.take_of(self.device) else {
+            return;
+        };
+        let compute = self.compute.0.saturating_add(take.compute.0);
+        let memory = self.memory.0.saturating_add(take.memory.0);
+        self.compute = GpuMilli(compute.min(bare.compute.0));
+        self.memory = Bytes(memory.min(bare.memory.0));
+        if (self.compute, self.memory) == (bare.compute, bare.memory) {
+            *self = *bare;
+        }
     }
 }

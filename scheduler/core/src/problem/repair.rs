@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 pub const STEPS_MAX: u32 = 16;
 /// Most rooms of an exact model.
 pub const ROOMS_MAX: usize = 32;
-/// Most integer columns of an exact model: beyond this HiGHS does not answer within 50 ms.
-pub const INTEGERS_MAX: usize = 1500;
+/// Most integer columns of an exact model: beyond this HiGHS seldom answers within 50 ms.
+pub const INTEGERS_MAX: usize = 400;
 
 /// Work that fits nowhere, and the residents that may make way for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

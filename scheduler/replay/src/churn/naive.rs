@@ -31,20 +31,20 @@ fn node_works(
     pods: &[(u64, usize, Decision)],
     demand: &Demand,
 ) -> bool {
-    let mut nodes = ground.cluster.nodes().to_vec();
+    let mut node = ground.cluster.nodes()[index];
     let mut taken = Vec::new();
     for (_, class, at) in pods {
-        if nodes[index].fits(demand) {
+        if node.fits(demand) {
             break;
         }
-        nodes[index] = nodes[index].without(&ground.classes[*class], at.gpus);
+        node = node.without(&ground.classes[*class], at.gpus);
         taken.push(*class);
     }
-    if !nodes[index].fits(demand) {
+    if !node.fits(demand) {
         return false;
     }
-    let gpus = first_gpus(&nodes[index], demand);
-    nodes[index] = nodes[index].with(demand, gpus);
+    let mut nodes = ground.cluster.nodes().to_vec();
+    nodes[index] = node.with(demand, first_gpus(&node, demand));
     taken.into_iter().rev().all(|class| {
         let demand = &ground.classes[class];
         let first = nodes.iter_mut().find(|node| node.fits(demand));

@@ -15,7 +15,13 @@ pub(super) struct Waiting {
     pub(super) class: usize,
     pub(super) lifetime: u64,
     since: u64,
+    /// How many started who came later.
+    overtaken: u32,
 }
+
+/// So many who came later may start before somebody who waits. Then nobody starts any more who
+/// came later, and what becomes free adds up until it is enough.
+pub(super) const OVERTAKEN_MAX: u32 = 256;
 
 /// Pods that wait, longest first. It is bounded by the arrivals of the replay.
 #[derive(Debug, Default)]
@@ -60,7 +66,39 @@ impl Queue {
             class,
             lifetime,
             since: now,
+            overtaken: 0,
         });
+    }
+
+    /// How many of those who wait may start now: the first that was overtaken too often is the
+    /// last of them.
+    pub(super) fn open(&self) -> usize {
+        let held = |waiting: &Waiting| waiting.overtaken >= OVERTAKEN_MAX;
+        let first = self.waiting.iter().position(held);
+        first.map_or(self.waiting.len(), |first| first + 1)
+    }
+
+    /// Whether somebody waits who may not be overtaken any more.
+    pub(super) fn holds_newcomers(&self) -> bool {
+        self.waiting.iter().any(|w| w.overtaken >= OVERTAKEN_MAX)
+    }
+
+    /// Somebody started who came later than the first so many who wait.
+    pub(super) fn overtaken(&mut self, first: usize) {
+        for waiting in &mut self.waiting[..first] {
+            waiting.overtaken += 1;
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Most that anybody was overtaken who waits now.
+    #[cfg(test)]
+    pub(super) fn overtaken_most(&self) -> u32 {
+        let times = self.waiting.iter().map(|waiting| waiting.overtaken);
+        times.max().unwrap_or(0)
     }
 
     pub(super) fn get(&self, index: usize) -> Option<Waiting> {
@@ -68,6 +106,7 @@ impl Queue {
     }
 
     pub(super) fn started(&mut self, index: usize, now: u64, demand: &Demand) {
+        self.overtaken(index);
         let waiting = self.waiting.remove(index);
         let kind = self.waited.entry(number(demand.kind())).or_default();
         kind.push(now - waiting.since);
@@ -110,4 +149,34 @@ fn number(kind: Kind) -> usize {
 fn lifetimes(ticks: u64) -> Decimal {
     let units = ticks * 100_000 / LIFETIME_TICKS;
     Decimal { units, places: 5 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: Demand = Demand {
+        cpu_milli: 1,
+        memory_mib: 1,
+        gpus: 0,
+        gpu_milli: 0,
+        models: crate::demand::Models(0),
+        spec: 0,
+    };
+
+    #[test]
+    fn who_was_overtaken_too_often_holds_everybody_who_came_later() {
+        let mut queue = Queue::default();
+        queue.push(0, 0, 1, 0);
+        for arrival in 1..=OVERTAKEN_MAX {
+            queue.push(arrival as usize, 1, 1, 0);
+            assert_eq!(queue.open(), 2, "one may still go before the first");
+            queue.started(1, 5, &SMALL);
+        }
+        queue.push(9999, 1, 1, 0);
+        assert_eq!((queue.open(), queue.holds_newcomers()), (1, true));
+        assert_eq!(queue.overtaken_most(), OVERTAKEN_MAX);
+        queue.started(0, 7, &SMALL);
+        assert_eq!((queue.open(), queue.holds_newcomers()), (1, false));
+    }
 }

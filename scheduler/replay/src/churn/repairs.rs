@@ -11,10 +11,11 @@ use crate::{
     usage,
 };
 use dovetail_core::{
-    decide::repair::{search, verify},
+    decide::repair::{ByScore, Effort, search, verify},
     packing::{self, Room},
     problem::repair::{Repair, Repaired, Resident, STEPS_MAX},
 };
+use dovetail_solver::{Stop, repair as exact};
 
 /// Moves that may be saved up for a bad time.
 const SAVED_MOVES_MAX: u64 = 240;
@@ -22,6 +23,9 @@ const SAVED_MOVES_MAX: u64 = 240;
 const KEPT_MOVES: u64 = SAVED_MOVES_MAX / 2;
 /// What one move is worth as a unit of account.
 const PARTS: u64 = 10_000;
+
+/// Nodes of the exact model's search tree: the same answer on every machine.
+const EXACT_STOP: Stop = Stop::Nodes(16);
 
 /// Every pod costs the same to restart per GPU: traces say nothing of it.
 const RESTART_COST: u64 = 1;
@@ -40,14 +44,18 @@ pub struct Repairs {
     pub asked: u64,
     /// How many of them the search solved.
     pub by_search: u64,
-    /// How many the exact model solved.
+    /// How many only the exact model solved.
     pub by_exact: u64,
     /// Pods that were refused though an independent, naive search finds moves that help.
     pub missed: u64,
     /// Pods moved.
     pub moves: u64,
-    /// CPU of each repair in microseconds, in order of arrival.
+    /// CPU of each search in microseconds, in order of arrival.
     pub cpu_us: Vec<u64>,
+    /// CPU of each exact model in microseconds, with its columns.
+    pub exact_us: Vec<(u64, usize)>,
+    /// What each search took, in counts.
+    pub efforts: Vec<Effort>,
     budget: MoveBudget,
     saved_parts: u64,
     bare: Vec<Room>,
@@ -79,6 +87,8 @@ impl Repairs {
             missed: 0,
             moves: 0,
             cpu_us: Vec::new(),
+            exact_us: Vec::new(),
+            efforts: Vec::new(),
             budget,
             saved_parts: 0,
             bare: ground::rooms(trace),
@@ -118,19 +128,38 @@ impl Repairs {
             return Ok(None);
         }
         self.asked += 1;
-        let before_us = usage::thread_cpu_us();
         let problem = self.problem(ground, class, steps_max);
-        let (answer, _) = search(&problem, ground);
-        self.cpu_us
-            .push(usage::thread_cpu_us().saturating_sub(before_us));
+        let searched = self.search(ground, &problem);
+        let answer = searched.or_else(|| self.solve(&problem));
         let Some(answer) = answer else {
-            let missed = naive::fits_after_moves(ground, class, steps_max);
-            self.missed += u64::from(missed && measuring);
+            let missed = measuring && naive::fits_after_moves(ground, class, steps_max);
+            self.missed += u64::from(missed);
             return Ok(None);
         };
-        verify(&problem, &answer).expect("the search answers what holds");
-        self.by_search += 1;
+        verify(&problem, &answer).expect("the search and the model answer what holds");
         self.carry_out(ground, &problem, &answer).map(Some)
+    }
+
+    fn search(&mut self, ground: &mut Ground<'_>, problem: &Repair) -> Option<Repaired> {
+        let before_us = usage::thread_cpu_us();
+        let (answer, effort) = match ground.policy.scoring() {
+            Some(scoring) => search(problem, &mut ByScore::new(scoring.scorer, problem)),
+            None => search(problem, ground),
+        };
+        let took_us = usage::thread_cpu_us().saturating_sub(before_us);
+        self.cpu_us.push(took_us);
+        self.efforts.push(effort);
+        self.by_search += u64::from(answer.is_some());
+        answer
+    }
+
+    fn solve(&mut self, problem: &Repair) -> Option<Repaired> {
+        let before_us = usage::thread_cpu_us();
+        let answer = exact::solve_on_few(problem, EXACT_STOP);
+        let took_us = usage::thread_cpu_us().saturating_sub(before_us);
+        self.exact_us.push((took_us, answer.columns));
+        self.by_exact += u64::from(answer.repaired.is_some());
+        answer.repaired
     }
 
     fn problem(&self, ground: &Ground<'_>, blocked: usize, steps_max: u32) -> Repair {
@@ -145,9 +174,12 @@ impl Repairs {
             )),
             stop_cost: None,
         };
+        let scoring = ground.policy.scoring();
+        let bare = scoring.map_or(&self.bare[..], |scoring| scoring.bare);
+        let classes = scoring.map_or(&self.classes[..], |scoring| scoring.classes);
         Repair {
-            bare: self.bare.clone(),
-            classes: self.classes.clone(),
+            bare: bare.to_vec(),
+            classes: classes.to_vec(),
             residents: ground.population.all().map(resident).collect(),
             blocked,
             members: 1,

@@ -2,7 +2,7 @@
 
 pub mod rooms;
 
-use super::Policy;
+use super::{Policy, Scoring};
 use crate::{
     cluster::{Cluster, Decision, GpuSet, PODS_PER_NODE_MAX},
     demand::Demand,
@@ -39,6 +39,10 @@ pub struct Dovetail {
     on: Vec<Vec<Placement>>,
     /// By node of the replayed cluster: index in the board's view.
     index: Vec<usize>,
+    /// By node of the replayed cluster: its room when it is empty.
+    bare: Vec<packing::Room>,
+    /// By class: what it takes.
+    demands: Vec<packing::Demand>,
     /// The newest decision: its room is taken already.
     decided: Option<Decision>,
     tenant: Tenant,
@@ -60,6 +64,8 @@ impl Dovetail {
             empty: view.nodes.clone(),
             on: vec![Vec::new(); view.nodes.len()],
             board: Board::of(view, Rules::default()),
+            bare: Vec::new(),
+            demands: Vec::new(),
             decided: None,
             tenant: Tenant("replay".to_owned()),
             specs: specs.collect(),
@@ -71,7 +77,7 @@ impl Dovetail {
 
     fn expect(&mut self, trace: &Trace) {
         let specs = self.specs.iter();
-        let demands: Vec<packing::Demand> = specs
+        self.demands = specs
             .map(|spec| {
                 let ask = ask(self.workload, &self.tenant, spec);
                 self.board.demand(&ask).clone()
@@ -79,13 +85,15 @@ impl Dovetail {
             .collect();
         let mut history = History::default();
         for class in &trace.pods {
-            history.record(&demands[*class], 1);
+            history.record(&self.demands[*class], 1);
         }
         let fluid = Fluid {
             nodes: self.board.empty_nodes(),
             mix: history.mix([]),
         };
         let prices = dovetail_solver::fluid::solve(&fluid);
+        let rooms = self.board.rooms();
+        self.bare = self.index.iter().map(|i| rooms[*i].clone()).collect();
         self.board.expect(fluid.mix, prices);
     }
 }
@@ -125,6 +133,14 @@ impl Policy for Dovetail {
             node.take(placement, &self.tenant);
         }
         self.board.put(node);
+    }
+
+    fn scoring(&self) -> Option<Scoring<'_>> {
+        Some(Scoring {
+            scorer: self.board.scorer(),
+            bare: &self.bare,
+            classes: &self.demands,
+        })
     }
 }
 

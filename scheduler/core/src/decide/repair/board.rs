@@ -8,7 +8,7 @@ use crate::{
         repair::{Repair, Repaired, Step},
     },
 };
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// What has been changed.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(super) struct Board<'a> {
     /// By node: residents that have not been lifted.
     on: Vec<Vec<usize>>,
     changes: Vec<Change>,
+    /// Places are the first that do, whatever the placer says.
+    pub(super) first_fit: bool,
 }
 
 impl fmt::Debug for Board<'_> {
@@ -52,6 +54,7 @@ impl<'a> Board<'a> {
             rooms,
             on,
             changes: Vec::new(),
+            first_fit: false,
         }
     }
 
@@ -102,6 +105,9 @@ impl<'a> Board<'a> {
 
     /// The placer's best place for a member of this class. A place without the room is none.
     pub(super) fn best(&mut self, class: usize) -> Option<Slot> {
+        if self.first_fit {
+            return self.first(class);
+        }
         let mut at = self.placer.best(class)?;
         at.gpus.sort_unstable();
         let (demand, room) = (&self.repair.classes[class], self.rooms.get(at.node)?);
@@ -112,11 +118,31 @@ impl<'a> Board<'a> {
         (room.fits(demand) && right && fits && !twice).then_some(at)
     }
 
+    fn first(&self, class: usize) -> Option<Slot> {
+        let demand = &self.repair.classes[class];
+        let node = self.rooms.iter().position(|room| room.fits(demand))?;
+        Some(super::tightest::slot(node, &self.rooms[node], demand))
+    }
+
+    /// The node as it is now.
+    pub(super) fn room(&self, node: usize) -> &Room {
+        &self.rooms[node]
+    }
+
+    /// Nodes that somebody has left or come to.
+    pub(super) fn touched(&self) -> BTreeSet<usize> {
+        let nodes = self.changes.iter().map(|change| match change {
+            Change::Lifted(resident) => self.repair.residents[*resident].at.node,
+            Change::Put(_, at) | Change::Placed(at) => at.node,
+        });
+        nodes.collect()
+    }
+
     /// The resident leaves its place.
     pub(super) fn lift(&mut self, resident: usize) {
         let at = &self.repair.residents[resident].at;
         self.on[at.node].retain(|index| *index != resident);
-        self.rooms[at.node] = self.room_without(at.node, &[]);
+        self.give_back(self.class_of(resident), at);
         self.placer.left(self.class_of(resident), at);
         self.changes.push(Change::Lifted(resident));
     }
@@ -163,19 +189,25 @@ impl<'a> Board<'a> {
                 Change::Lifted(resident) => {
                     let at = &self.repair.residents[resident].at;
                     self.on[at.node].push(resident);
-                    self.rooms[at.node] = self.room_without(at.node, &[]);
+                    let demand = self.demand_of(resident);
+                    self.rooms[at.node].take(demand, &at.gpus);
                     self.placer.came(self.class_of(resident), at);
                 }
                 Change::Put(resident, at) => {
-                    self.rooms[at.node] = self.room_without(at.node, &[]);
+                    self.give_back(self.class_of(resident), &at);
                     self.placer.left(self.class_of(resident), &at);
                 }
                 Change::Placed(at) => {
-                    self.rooms[at.node] = self.room_without(at.node, &[]);
+                    self.give_back(self.repair.blocked, &at);
                     self.placer.left(self.repair.blocked, &at);
                 }
             }
         }
+    }
+
+    fn give_back(&mut self, class: usize, at: &Slot) {
+        let bare = &self.repair.bare[at.node];
+        self.rooms[at.node].give_back(&self.repair.classes[class], &at.gpus, bare);
     }
 
     /// What those cost that have been lifted so far.

@@ -1,31 +1,44 @@
 //! The fast search: vacate the node where that costs least, and place who was there anew.
+//!
+//! Every node is tried directly first: each of its residents has to find a place by itself. Only
+//! for the cheapest nodes others make way for those residents, because that takes long.
 
 use super::{
     Placer,
     board::Board,
     tightest,
-    vacate::{Vacating, size, vacate},
+    vacate::{Vacating, size, vacate, vacate_smallest},
+    ways::Ways,
 };
-use crate::problem::repair::{Repair, Repaired};
-use std::collections::BTreeMap;
+use crate::{
+    packing::Demand,
+    problem::repair::{Repair, Repaired},
+};
+use std::{cmp::Reverse, collections::BTreeMap};
 
-/// Nodes looked at for one member of the blocked, those first whose residents cost least.
-const CANDIDATES_MAX: usize = 40;
+/// Nodes on which others make way for those who make way for the blocked.
+const CHAINED_MAX: usize = 40;
+/// The same if moving directly works somewhere: a chain that is cheaper is rare.
+const CHAINED_CHEAPER_MAX: usize = 4;
 /// Nodes looked at for a resident that finds no place itself, so that smaller ones make way for it.
 const CANDIDATES_BELOW_MAX: usize = 6;
-/// So often may somebody make way for somebody who makes way, if there are enough steps.
-const DEPTH_MAX: u32 = 2;
 /// With fewer steps nobody makes way for those who make way.
-const DEEP_STEPS_MIN: usize = 4;
+const CHAINED_STEPS_MIN: usize = 4;
 /// After so many failures to seat a class by moving others, no more is tried for that class: nodes
 /// that are cheap to vacate differ little in what they leave to the rest.
 const FAILURES_MAX: u32 = 3;
 /// Most places asked for in one search: at a few microseconds each, some ten milliseconds.
-const SEATS_MAX: u64 = 3000;
+const SEATS_MAX: u64 = 4000;
+/// How many of those for chains: a chain that works is among the first.
+const CHAINED_SEATS_MAX: u64 = 1000;
+/// Most nodes looked at for whom to move, in one search: some microseconds each.
+pub(super) const LOOKS_MAX: u64 = 5000;
 
 /// What a search took, in counts that are equal on every machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Effort {
+    /// Nodes that were looked at for whom to move.
+    pub looks: u64,
     /// Nodes that were vacated for a try.
     pub candidates: u64,
     /// Places that were asked for.
@@ -39,7 +52,10 @@ pub fn search(repair: &Repair, placer: &mut dyn Placer) -> (Option<Repaired>, Ef
         board: Board::new(repair, placer),
         effort: Effort::default(),
         ceiling: u64::MAX,
+        seats_max: SEATS_MAX,
         failures: BTreeMap::new(),
+        below: BTreeMap::new(),
+        placeable: BTreeMap::new(),
     };
     let mut seated = true;
     for _ in 0..repair.members {
@@ -55,8 +71,14 @@ struct Search<'a> {
     effort: Effort,
     /// What is known to be possible: whatever costs as much is not looked at.
     ceiling: u64,
-    /// By class and depth: how often nobody could make way for it.
-    failures: BTreeMap<(usize, u32), u32>,
+    /// Places that may be asked for.
+    seats_max: u64,
+    /// By class: how often nobody could make way for it.
+    failures: BTreeMap<usize, u32>,
+    /// By class: whom to move for it.
+    below: BTreeMap<usize, Ways>,
+    /// By class: whether it found a place before anybody was lifted.
+    placeable: BTreeMap<usize, bool>,
 }
 
 /// Who looks for a place.
@@ -70,23 +92,30 @@ impl Search<'_> {
     /// Seats one more member of the blocked, as cheaply as is found.
     fn member(&mut self) -> bool {
         self.ceiling = u64::MAX;
+        self.placeable.clear();
         if self.directly(Seeker::Blocked) {
             return true;
         }
-        let mark = self.board.mark();
-        let mut best = None;
-        let deep = self.board.repair.steps_limit() >= DEEP_STEPS_MIN;
-        let depth = if deep { DEPTH_MAX } else { 1 };
-        for way in self.ways(Seeker::Blocked, CANDIDATES_MAX) {
-            if self.board.cost().saturating_add(way.cost) >= self.ceiling {
-                break;
-            }
-            if self.follow(Seeker::Blocked, &way, depth) && self.board.answer().is_some() {
-                self.ceiling = self.board.cost();
-                best = Some(self.board.since(mark));
-            }
-            self.board.back_to(mark);
+        if self.board.steps_left() == 0 {
+            return false;
         }
+        let mark = self.board.mark();
+        let cheapest = self.all_ways(vacate);
+        let mut best = self.first_of(&cheapest, false);
+        let most = match best {
+            Some(_) => CHAINED_CHEAPER_MAX,
+            None => CHAINED_MAX,
+        };
+        if best.is_none() {
+            best = self.smallest_first();
+        }
+        if self.board.repair.steps_limit() >= CHAINED_STEPS_MIN {
+            let chained = &cheapest[..cheapest.len().min(most)];
+            self.seats_max = SEATS_MAX.min(self.effort.seats + CHAINED_SEATS_MAX);
+            best = self.first_of(chained, true).or(best);
+            self.seats_max = SEATS_MAX;
+        }
+        debug_assert_eq!(self.board.mark(), mark, "tries are taken back");
         let found = best.is_some();
         for change in best.into_iter().flatten() {
             self.board.redo(change);
@@ -94,60 +123,103 @@ impl Search<'_> {
         found
     }
 
+    /// The last resort: others move, and they go to the first node that takes them. What is
+    /// greedy in one order may succeed in another.
+    fn smallest_first(&mut self) -> Option<Vec<super::board::Change>> {
+        let ways = self.all_ways(vacate_smallest);
+        self.board.first_fit = true;
+        let best = self.first_of(&ways, false);
+        self.board.first_fit = false;
+        best
+    }
+
+    /// What the cheapest of these ways changes, if one of them works for less than is known.
+    fn first_of(&mut self, ways: &[Vacating], chained: bool) -> Option<Vec<super::board::Change>> {
+        let mark = self.board.mark();
+        let mut best = None;
+        for way in ways {
+            if self.board.cost().saturating_add(way.cost) >= self.ceiling || self.is_spent() {
+                break;
+            }
+            let many = way.residents.len() > self.board.steps_left();
+            let likely = chained || self.board.first_fit || self.all_placeable(way);
+            if many || !likely {
+                continue;
+            }
+            if self.follow(Seeker::Blocked, way, chained) && self.board.answer().is_some() {
+                self.ceiling = self.board.cost();
+                best = Some(self.board.since(mark));
+            }
+            self.board.back_to(mark);
+        }
+        best
+    }
+
+    /// Whether each of them would find a place if nobody else looked for one: a cheap test that
+    /// most nodes of a full cluster fail.
+    fn all_placeable(&mut self, way: &Vacating) -> bool {
+        let (board, seats) = (&mut self.board, &mut self.effort.seats);
+        let placeable = &mut self.placeable;
+        way.residents.iter().all(|resident| {
+            let class = board.class_of(*resident);
+            *placeable.entry(class).or_insert_with(|| {
+                *seats += 1;
+                board.best(class).is_some()
+            })
+        })
+    }
+
     /// Vacates the node, seats the seeker there and everybody else anew; false leaves things as
     /// they then are, for the caller to take back.
-    fn follow(&mut self, seeker: Seeker, way: &Vacating, depth: u32) -> bool {
+    fn follow(&mut self, seeker: Seeker, way: &Vacating, chained: bool) -> bool {
         self.effort.candidates += 1;
         for resident in &way.residents {
             self.board.lift(*resident);
         }
-        let class = self.class(seeker);
-        let demand = &self.board.repair.classes[class];
-        let room = self.board.room_without(way.node, &[]);
-        let at = tightest::slot(way.node, &room, demand);
+        let demand = &self.board.repair.classes[self.class(seeker)];
+        let at = tightest::slot(way.node, self.board.room(way.node), demand);
         match seeker {
             Seeker::Blocked => self.board.place(at),
             Seeker::Resident(resident) => self.board.put(resident, at),
         }
-        let mut residents = way.residents.clone();
-        residents.sort_by_key(|r| (std::cmp::Reverse(size(self.board.demand_of(*r))), *r));
+        let mut residents: Vec<usize> = way.residents.iter().rev().copied().collect();
+        residents.sort_by_key(|r| Reverse(size(self.board.demand_of(*r))));
         residents
             .into_iter()
-            .all(|resident| self.seat(resident, depth - 1))
+            .all(|resident| self.seat(resident, chained))
     }
 
     /// Finds a place for a lifted resident, if need be by moving smaller ones.
-    fn seat(&mut self, resident: usize, depth: u32) -> bool {
+    fn seat(&mut self, resident: usize, chained: bool) -> bool {
         let seeker = Seeker::Resident(resident);
         if self.directly(seeker) {
             return true;
         }
-        let key = (self.board.class_of(resident), depth);
-        let failures = self.failures.get(&key).copied().unwrap_or(0);
-        if depth == 0 || failures >= FAILURES_MAX {
+        let class = self.board.class_of(resident);
+        let failures = self.failures.get(&class).copied().unwrap_or(0);
+        if !chained || failures >= FAILURES_MAX {
             return false;
         }
         let mark = self.board.mark();
-        for way in self.ways(seeker, CANDIDATES_BELOW_MAX) {
+        for way in self.ways_below(class) {
             if self.board.cost().saturating_add(way.cost) >= self.ceiling {
                 return false;
             }
-            if self.follow(seeker, &way, depth) {
+            if self.follow(seeker, &way, false) {
                 return true;
             }
             self.board.back_to(mark);
         }
-        self.failures.insert(key, failures + 1);
+        self.failures.insert(class, failures + 1);
         false
     }
 
     fn directly(&mut self, seeker: Seeker) -> bool {
         self.effort.seats += 1;
-        if self.effort.seats > SEATS_MAX {
+        if self.is_spent() {
             return false;
         }
-        let class = self.class(seeker);
-        let Some(at) = self.board.best(class) else {
+        let Some(at) = self.board.best(self.class(seeker)) else {
             return false;
         };
         match seeker {
@@ -157,6 +229,10 @@ impl Search<'_> {
         true
     }
 
+    fn is_spent(&self) -> bool {
+        self.effort.seats > self.seats_max
+    }
+
     fn class(&self, seeker: Seeker) -> usize {
         match seeker {
             Seeker::Blocked => self.board.repair.blocked,
@@ -164,18 +240,23 @@ impl Search<'_> {
         }
     }
 
-    /// Nodes to vacate for the seeker, cheapest first.
-    fn ways(&self, seeker: Seeker, most: usize) -> Vec<Vacating> {
-        if self.board.steps_left() == 0 || self.effort.seats > SEATS_MAX {
+    /// Nodes to vacate for the blocked, cheapest first.
+    fn all_ways(
+        &mut self,
+        vacate: fn(&Board<'_>, usize, &Demand) -> Option<Vacating>,
+    ) -> Vec<Vacating> {
+        let blocked = self.board.repair.blocked;
+        Ways::of(&self.board, blocked, vacate, &mut self.effort.looks).all()
+    }
+
+    /// Nodes to vacate for a resident of this class, cheapest first.
+    fn ways_below(&mut self, class: usize) -> Vec<Vacating> {
+        if self.board.steps_left() == 0 || self.is_spent() {
             return Vec::new();
         }
-        let demand = &self.board.repair.classes[self.class(seeker)];
-        let nodes = 0..self.board.nodes();
-        let mut ways: Vec<Vacating> = nodes
-            .filter_map(|node| vacate(&self.board, node, demand))
-            .collect();
-        ways.sort_by_key(|way| (way.cost, way.residents.len(), way.node));
-        ways.truncate(most);
-        ways
+        let (board, looks) = (&self.board, &mut self.effort.looks);
+        let ways = self.below.entry(class);
+        let ways = ways.or_insert_with(|| Ways::of(board, class, vacate, looks));
+        ways.now(board, CANDIDATES_BELOW_MAX, looks)
     }
 }

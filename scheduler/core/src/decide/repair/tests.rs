@@ -76,7 +76,7 @@ fn size(demand: &Demand) -> u64 {
     vacate::size(demand).0
 }
 
-fn searched(repair: &Repair) -> Option<crate::problem::repair::Repaired> {
+fn searched(repair: &Repair) -> Option<Repaired> {
     let (answer, _) = search(repair, &mut Tightest::new(repair));
     if let Some(answer) = &answer {
         assert_eq!(verify(repair, answer), Ok(()));
@@ -149,7 +149,7 @@ fn a_mutated_answer_is_found_out() {
     let who: [(usize, usize, &[usize], bool); 2] = [(2, 0, &[0], true), (1, 1, &[1], false)];
     let repair = repair(rooms, classes, &who);
     let good = searched(&repair).unwrap();
-    let wrong = |change: &dyn Fn(&mut crate::problem::repair::Repaired)| {
+    let wrong = |change: &dyn Fn(&mut Repaired)| {
         let mut answer = good.clone();
         change(&mut answer);
         verify(&repair, &answer).unwrap_err()
@@ -173,6 +173,74 @@ fn a_mutated_answer_is_found_out() {
     assert_eq!(wrong(&|a| a.slots[0].gpus = vec![0]), Wrong::MemberRoom(0));
     assert_eq!(wrong(&|a| a.slots.clear()), Wrong::Members(0));
     assert_eq!(wrong(&|a| a.cost += 1), Wrong::Cost(1600));
+}
+
+/// Two steps of which the second needs the room that the first leaves, on nodes of two kinds.
+fn chained() -> (Repair, Repaired) {
+    let mut classes = vec![demand(2000, 1), demand(1000, 1), demand(400, 1)];
+    classes.iter_mut().for_each(|class| class.kinds.push(false));
+    let (mut foreign, mut closed) = (room(2, 9), room(2, 9));
+    (foreign.kind, closed.slices) = (1, 0);
+    let rooms = vec![room(2, 9), room(1, 9), room(1, 9), foreign, closed];
+    let who: [(usize, usize, &[usize], bool); 3] =
+        [(1, 0, &[0], true), (2, 1, &[0], true), (2, 2, &[0], false)];
+    let repair = repair(rooms, classes, &who);
+    let answer = searched(&repair).unwrap();
+    (repair, answer)
+}
+
+/// Everything that one field of an answer may be, right or wrong.
+fn mutations(repair: &Repair, good: &Repaired) -> Vec<Repaired> {
+    let nodes = 0..=repair.bare.len();
+    let sets: [&[usize]; 6] = [&[], &[0], &[1], &[0, 1], &[0, 0], &[7]];
+    let slot = |node, gpus: &&[usize]| Slot {
+        node,
+        gpus: gpus.to_vec(),
+    };
+    let slots: Vec<Slot> = nodes
+        .flat_map(|node| sets.iter().map(move |gpus| slot(node, gpus)))
+        .collect();
+    let mut all = Vec::new();
+    let mut mutate = |change: &dyn Fn(&mut Repaired)| {
+        let mut answer = good.clone();
+        change(&mut answer);
+        all.push(answer);
+    };
+    for step in 0..good.steps.len() {
+        (0..5).for_each(|other| mutate(&|a| a.steps[step].resident = other));
+        mutate(&|a| a.steps[step].to = None);
+        mutate(&|a| drop(a.steps.remove(step)));
+        mutate(&|a| a.steps.push(a.steps[step].clone()));
+        for to in &slots {
+            mutate(&|a| a.steps[step].to = Some(to.clone()));
+        }
+    }
+    mutate(&|a| a.steps.reverse());
+    for at in &slots {
+        mutate(&|a| a.slots[0] = at.clone());
+    }
+    mutate(&|a| a.slots.clear());
+    mutate(&|a| a.slots.push(a.slots[0].clone()));
+    mutate(&|a| a.cost += 1);
+    mutate(&|a| a.cost -= 1);
+    all.retain(|answer| answer != good);
+    all
+}
+
+#[test]
+fn every_field_of_an_answer_that_is_changed_is_found_out() {
+    let (repair, good) = chained();
+    assert_eq!((verify(&repair, &good), good.steps.len()), (Ok(()), 2));
+    let mutations = mutations(&repair, &good);
+    assert!(mutations.len() > 100, "{}", mutations.len());
+    for mutated in mutations {
+        assert!(verify(&repair, &mutated).is_err(), "{mutated:?}");
+    }
+    let fewer = Repair {
+        steps_max: 1,
+        ..repair
+    };
+    assert_eq!(verify(&fewer, &good), Err(Wrong::Steps(2)));
 }
 
 proptest! {

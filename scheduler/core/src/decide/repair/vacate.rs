@@ -38,16 +38,45 @@ pub(super) fn vacate(board: &Board<'_>, node: usize, demand: &Demand) -> Option<
     let mut gone = match demand.gpus {
         Gpus::None => Vec::new(),
         Gpus::Share => node.for_share()?,
-        Gpus::Whole(count) => node.for_whole(count as usize),
+        Gpus::Whole(count) => node.for_whole(count as usize)?,
     };
     node.for_host(&mut gone)?;
     node.spare(&mut gone);
-    let enough = !gone.is_empty() && gone.len() <= board.steps_left();
-    enough.then(|| Vacating {
-        cost: node.cost_of(&gone),
-        residents: gone,
-        node: node.node,
-    })
+    node.vacating(gone)
+}
+
+/// The same by size alone: the smallest go first, whatever they cost, until the demand fits.
+/// Sometimes those find a place where the cheapest do not.
+pub(super) fn vacate_smallest(board: &Board<'_>, node: usize, demand: &Demand) -> Option<Vacating> {
+    if !board.repair.bare[node].fits(demand) {
+        return None;
+    }
+    let smaller = |resident: usize| {
+        let other = board.demand_of(resident);
+        other.gpu_count() > 0 && size(other).0 < size(demand).0
+    };
+    let movable = board.movable(node).filter(|(r, _)| smaller(*r));
+    let mut movable: Vec<(usize, u64)> = movable.collect();
+    let gpus = |resident: usize| &board.repair.residents[resident].at.gpus;
+    movable.sort_by_key(|(r, _)| (size(board.demand_of(*r)).0, board.class_of(*r), gpus(*r)));
+    movable.truncate(board.repair.steps_limit());
+    let mut gone = Vec::new();
+    for (resident, _) in &movable {
+        if board.room_without(node, &gone).fits(demand) {
+            break;
+        }
+        gone.push(*resident);
+    }
+    let at_most = board.room_without(node, &gone);
+    let fits = at_most.fits(demand);
+    let node = Node {
+        board,
+        node,
+        demand,
+        movable,
+        at_most,
+    };
+    fits.then(|| node.vacating(gone)).flatten()
 }
 
 /// How large a demand is, for telling who makes way for whom: GPU first, then CPU.
@@ -72,6 +101,16 @@ impl Node<'_, '_> {
         self.board.room_without(self.node, gone)
     }
 
+    /// Those, if there are some and not too many.
+    fn vacating(&self, gone: Vec<usize>) -> Option<Vacating> {
+        let enough = !gone.is_empty() && gone.len() <= self.board.repair.steps_limit();
+        enough.then(|| Vacating {
+            cost: self.cost_of(&gone),
+            residents: gone,
+            node: self.node,
+        })
+    }
+
     fn cost_of(&self, gone: &[usize]) -> u64 {
         let costs = self.movable.iter().filter(|(r, _)| gone.contains(r));
         costs.fold(0, |sum, (_, cost)| sum.saturating_add(*cost))
@@ -84,22 +123,29 @@ impl Node<'_, '_> {
         left.filter(|(r, _)| here(*r)).copied().collect()
     }
 
-    /// Frees so many GPUs, always the one that costs least to free next.
-    fn for_whole(&self, count: usize) -> Vec<usize> {
-        let mut gone = Vec::new();
-        let mut rest: Vec<usize> = self.at_most.fitting(self.demand).collect();
+    /// Frees so many GPUs, always the one that costs least to free next. Nothing as soon as that
+    /// takes more steps than there may be.
+    fn for_whole(&self, count: usize) -> Option<Vec<usize>> {
+        let fitting = self.at_most.fitting(self.demand);
+        let mut rest: Vec<Vec<(usize, u64)>> = fitting.map(|gpu| self.on_gpu(gpu, &[])).collect();
+        let mut gone: Vec<usize> = Vec::new();
         for _ in 0..count {
-            let price = |gpu: &usize| {
-                let here = self.on_gpu(*gpu, &gone);
-                (here.iter().map(|(_, cost)| cost).sum::<u64>(), here.len())
+            for here in &mut rest {
+                here.retain(|(resident, _)| !gone.contains(resident));
+            }
+            let price = |here: &[(usize, u64)]| {
+                let cost = here
+                    .iter()
+                    .fold(0_u64, |sum, (_, cost)| sum.saturating_add(*cost));
+                (cost, here.len())
             };
-            let Some(cheapest) = (0..rest.len()).min_by_key(|at| price(&rest[*at])) else {
-                break;
-            };
-            let gpu = rest.remove(cheapest);
-            gone.extend(self.on_gpu(gpu, &gone).iter().map(|(r, _)| *r));
+            let cheapest = (0..rest.len()).min_by_key(|at| price(&rest[*at]))?;
+            gone.extend(rest.remove(cheapest).iter().map(|(resident, _)| *resident));
+            if gone.len() > self.board.repair.steps_limit() {
+                return None;
+            }
         }
-        gone
+        Some(gone)
     }
 
     /// Makes room on the GPU where that costs least.
