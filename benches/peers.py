@@ -10,6 +10,7 @@ import pathlib
 import resource
 import subprocess
 import sys
+import threading
 from collections import Counter
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "promises"))
@@ -18,8 +19,8 @@ from programs import DEBUG, FIRST_SEED, Run, Trace, data, rows
 DEMAND_PERCENT = 130
 POD_WORTH = 50
 SECONDS_LEAST = 10
-# A peer that does not keep its limit is ended after so many times of it.
-PATIENCE = 3
+# On a busy machine CPU comes slowly: a peer is ended after so many times its limit by the clock.
+PATIENCE = 10
 # Reading and building a model of 500 nodes takes a while that is not the solver's.
 BUILD_SECONDS = 120
 
@@ -169,9 +170,8 @@ class Model:
 def solve(peer, nodes, seconds):
     sample = Sample(nodes)
     model = Model(sample)
-    before = cpu()
-    status, values = PEERS[peer](model, seconds)
-    row = {"cpu": cpu() - before, "status": f"{status}, {len(model.upper)} columns"}
+    status, values, taken = PEERS[peer](model, seconds)
+    row = {"cpu": taken, "status": f"{status}, {len(model.upper)} columns"}
     if values is None:
         return row
     check(model, values)
@@ -198,6 +198,28 @@ def cpu():
     return usage.ru_utime + usage.ru_stime
 
 
+class Watch:
+    """Measures a search and stops it when it has had its CPU seconds."""
+
+    def __init__(self, seconds, stop):
+        self.seconds, self.stop = seconds, stop
+        self.ended = threading.Event()
+
+    def __enter__(self):
+        self.before = cpu()
+        threading.Thread(target=self.watch, daemon=True).start()
+        return self
+
+    def watch(self):
+        while not self.ended.wait(0.1):
+            if cpu() - self.before >= self.seconds:
+                self.stop()
+
+    def __exit__(self, *_error):
+        self.ended.set()
+        self.taken = cpu() - self.before
+
+
 def cp_sat(model, seconds):
     from ortools.sat.python import cp_model
 
@@ -210,12 +232,13 @@ def cp_sat(model, seconds):
         problem.add(total(terms) == high) if low == high else problem.add(total(terms) <= high)
     problem.maximize(total([(c, value) for c, value in enumerate(model.value) if value]))
     solver = cp_model.CpSolver()
-    solver.parameters.max_time_in_seconds = seconds
+    solver.parameters.max_time_in_seconds = PATIENCE * seconds
     solver.parameters.num_workers = 1
-    status = solver.solve(problem)
+    with Watch(seconds, solver.stop_search) as watch:
+        status = solver.solve(problem)
     found = status in (cp_model.OPTIMAL, cp_model.FEASIBLE)
     values = [solver.value(column) for column in columns] if found else None
-    return solver.status_name(status), values
+    return solver.status_name(status), values, watch.taken
 
 
 def highs(model, seconds):
@@ -224,7 +247,8 @@ def highs(model, seconds):
     solver = highspy.Highs()
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
-    solver.setOptionValue("time_limit", seconds)
+    solver.setOptionValue("time_limit", PATIENCE * seconds)
+    solver.HandleUserInterrupt = True
     for upper, value in zip(model.upper, model.value):
         solver.addCol(-float(value), 0.0, float(upper), 0, [], [])
     count = len(model.upper)
@@ -232,12 +256,13 @@ def highs(model, seconds):
     for low, high, terms in model.rows:
         low = -highspy.kHighsInf if low is None else float(low)
         solver.addRow(low, float(high), len(terms), [c for c, _ in terms], [float(f) for _, f in terms])
-    solver.run()
+    with Watch(seconds, solver.cancelSolve) as watch:
+        solver.solve()
     status = solver.modelStatusToString(solver.getModelStatus())
     solution = solver.getSolution()
     if solver.getInfo().primal_solution_status != highspy.SolutionStatus.kSolutionStatusFeasible:
-        return status, None
-    return status, [round(value) for value in solution.col_value]
+        return status, None, watch.taken
+    return status, [round(value) for value in solution.col_value], watch.taken
 
 
 def scip(model, seconds):
@@ -252,10 +277,11 @@ def scip(model, seconds):
     for low, high, terms in model.rows:
         total = pyscipopt.quicksum(factor * columns[column] for column, factor in terms)
         solver.addCons(total == high if low == high else total <= high)
-    solver.optimize()
+    with Watch(seconds, lambda: None) as watch:
+        solver.optimize()
     if not solver.getNSols():
-        return solver.getStatus(), None
-    return solver.getStatus(), [round(solver.getVal(column)) for column in columns]
+        return solver.getStatus(), None, watch.taken
+    return solver.getStatus(), [round(solver.getVal(column)) for column in columns], watch.taken
 
 
 PEERS = {"cp-sat": cp_sat, "highs": highs, "scip": scip}
