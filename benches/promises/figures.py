@@ -217,14 +217,18 @@ def whole_run(_seeds):
 
 
 def loaded(_seeds):
-    """A window on 9704 nodes that are nearly full."""
+    """A window on 9704 nodes that are nearly full: some room for all of it, and too little."""
     command = [DEBUG / "examples/backlog", data() / "openb", "default", FIRST_SEED, "--scale", 8]
-    (row,) = Run([*command, "--loaded", 93, "--window", 500, "--soft-ms", 250]).lines()
-    yield Figure("wall ms of the window", row["wall_ms"], most(500), most(250), digits=0)
-    yield Figure("CPU ms of the window", row["cpu_ms"], digits=0)
-    more = 100 * (row["placed"] / row["start_placed"] - 1)
-    yield Figure("placed beyond the online plan, %", more, least(0), least(20))
-    yield Figure("worth beyond the online plan", row["worth"] - row["start_worth"], least(0), digits=0)
+    for percent in [93, 95]:
+        (row,) = Run([*command, "--loaded", percent, "--window", 500, "--soft-ms", 250]).lines()
+        at = f"at {percent} %"
+        yield Figure(f"wall ms of the window {at}", row["wall_ms"], most(500), most(250), digits=0)
+        yield Figure(f"CPU ms of the window {at}", row["cpu_ms"], digits=0)
+        more = 100 * (row["placed"] / row["start_placed"] - 1)
+        promise = (least(0), least(20)) if percent == 95 else (least(0), None)
+        yield Figure(f"placed beyond the online plan {at}, %", more, *promise)
+        above = row["worth"] - row["start_worth"]
+        yield Figure(f"worth beyond the online plan {at}", above, least(0), digits=0)
 
 
 def vectorpack(_seeds):

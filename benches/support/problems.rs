@@ -162,8 +162,11 @@ fn mix(length: u64) -> Mix {
     Mix::of(counts)
 }
 
-/// What the ceiling is asked about: the rooms by how many are equal, and what waits.
-pub(crate) fn ceiling(window: &Window) -> (Vec<(Room, u64)>, Vec<(Demand, u64, u64)>) {
+/// What the ceiling is asked about: rooms by how many are equal, and demands with count and worth.
+type Bounded = (Vec<(Room, u64)>, Vec<(Demand, u64, u64)>);
+
+/// The question of the ceiling of a window.
+pub(crate) fn ceiling(window: &Window) -> Bounded {
     let mut counts: BTreeMap<Room, u64> = BTreeMap::new();
     for room in &window.nodes {
         *counts.entry(room.clone()).or_default() += 1;
