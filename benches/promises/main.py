@@ -86,6 +86,8 @@ def machine():
         "commit": git("rev-parse", "--short=10", "HEAD").stdout.strip() + ("+" if changed else ""),
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
+        # Figures by the clock mean little on a busy machine; CPU seconds do.
+        "load": round(os.getloadavg()[0], 1),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
     }
 
@@ -99,7 +101,7 @@ def cpu_model():
 
 def table(where, seeds, results):
     lines = [
-        f"{where['cpu']}, {where['cores']} cores; commit {where['commit']}; {where['date']}; "
+        f"{where['cpu']}, {where['cores']} cores, load {where['load']}; commit {where['commit']}; {where['date']}; "
         f"P2 over {seeds} seeds from {FIRST_SEED}",
         "",
         "| protocol | figure | published | must | aim | measured | met | CPU s |",
