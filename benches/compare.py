@@ -161,4 +161,5 @@ def say(text):
     print(f"compare: {text}", file=sys.stderr, flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -23,6 +23,7 @@ use dovetail_solver::{
 };
 use problems::Loaded;
 use std::{
+    cell::LazyCell,
     fmt::Debug,
     hint::black_box,
     time::{Duration, Instant},
@@ -74,9 +75,9 @@ fn say(name: &str, counts: &dyn Debug) {
 
 /// A decision alone, and then bringing the scores up to date.
 fn decisions(group: &mut Group<'_>, nodes: u32) {
-    let arrived = |percent| cluster::arrived(nodes, percent);
-    let full = Loaded::after(nodes, arrived(FULL_PERCENT.0));
-    let again = arrived(FULL_PERCENT.1);
+    let arrived = move |percent| cluster::arrived(nodes, percent);
+    let full = LazyCell::new(|| Loaded::after(nodes, arrived(FULL_PERCENT.0)));
+    let again = LazyCell::new(|| arrived(FULL_PERCENT.1));
     for update in [false, true] {
         let name = if update { "update" } else { "decide" };
         group.bench_function(format!("{name}/{nodes}_nodes"), |b| {
@@ -84,7 +85,7 @@ fn decisions(group: &mut Group<'_>, nodes: u32) {
                 let (mut board, mut number) = (full.board.clone(), full.arrived);
                 let mut took = Duration::ZERO;
                 for _ in 0..rounds {
-                    if number == again {
+                    if number == *again {
                         (board, number) = (full.board.clone(), full.arrived);
                     }
                     let (spec, tenant) = (cluster::spec(number), cluster::tenant());
@@ -104,7 +105,7 @@ fn decisions(group: &mut Group<'_>, nodes: u32) {
 }
 
 fn prices(group: &mut Group<'_>, nodes: u32) {
-    let problem = problems::fluid(nodes);
+    let problem = LazyCell::new(|| problems::fluid(nodes));
     counted(group, &format!("prices/{nodes}_nodes"), || {
         let (prices, effort) = fluid::measured(&problem);
         (prices.headroom_permille, effort)
@@ -112,8 +113,10 @@ fn prices(group: &mut Group<'_>, nodes: u32) {
 }
 
 fn windows(group: &mut Group<'_>, nodes: u32) {
-    let loaded = Loaded::after(nodes, cluster::arrived(nodes, LOADED_PERCENT));
-    let loaded = loaded.window(WINDOW);
+    let loaded = LazyCell::new(|| {
+        let arrived = cluster::arrived(nodes, LOADED_PERCENT);
+        Loaded::after(nodes, arrived).window(WINDOW)
+    });
     let short = Limits {
         time: None,
         ..Limits::window()
@@ -121,14 +124,16 @@ fn windows(group: &mut Group<'_>, nodes: u32) {
     counted(group, &format!("window/{nodes}_nodes"), || {
         packed(&loaded, &short)
     });
-    let count = cluster::arrived(nodes, BACKLOG_PERCENT);
-    let backlog = Loaded::after(nodes, 0).window(count);
+    let backlog = LazyCell::new(|| {
+        let count = cluster::arrived(nodes, BACKLOG_PERCENT);
+        Loaded::after(nodes, 0).window(count)
+    });
     counted(group, &format!("backlog/{nodes}_nodes"), || {
         packed(&backlog, &Limits::default())
     });
-    let (rooms, classes) = problems::ceiling(&loaded);
+    let bounded = LazyCell::new(|| problems::ceiling(&loaded));
     counted(group, &format!("ceiling/{nodes}_nodes"), || {
-        ceiling::of(&rooms, &classes)
+        ceiling::of(&bounded.0, &bounded.1)
     });
 }
 
@@ -143,7 +148,7 @@ fn packed(problem: &Window, limits: &Limits) -> impl Debug + PartialEq + use<> {
 }
 
 fn repair(group: &mut Group<'_>, nodes: u32) {
-    let problem = Loaded::until_blocked(nodes).repair();
+    let problem = LazyCell::new(|| Loaded::until_blocked(nodes).repair());
     counted(group, &format!("repair/{nodes}_nodes"), || {
         let (found, effort) = search(&problem, &mut Tightest::new(&problem));
         if let Some(found) = &found {
