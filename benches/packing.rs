@@ -108,7 +108,7 @@ fn prices(group: &mut Group<'_>, nodes: u32) {
     let problem = LazyCell::new(|| problems::fluid(nodes));
     counted(group, &format!("prices/{nodes}_nodes"), || {
         let (prices, effort) = fluid::measured(&problem);
-        (prices.headroom_permille, effort)
+        (prices.headroom_billionths, effort)
     });
 }
 

@@ -57,6 +57,8 @@ pub struct Engine {
     pending: BTreeSet<QueueKey>,
     /// Why it waits, as the last round said.
     reasons: BTreeMap<WorkloadId, Reason>,
+    /// Boot time before which no lease can end.
+    lease_due: u64,
     /// Boot time before which a workload is not tried again.
     backoff: BTreeMap<WorkloadId, u64>,
     /// Boot time by which a gang must run.
@@ -99,6 +101,7 @@ impl Engine {
             board: Board::of(ClusterView::default(), policy),
             pending: BTreeSet::new(),
             reasons: BTreeMap::new(),
+            lease_due: u64::MAX,
             backoff: BTreeMap::new(),
             start_by: BTreeMap::new(),
             window: None,
@@ -165,14 +168,12 @@ impl Engine {
 
     /// Boot time at which `Tick` is due, if nothing else happens before.
     pub fn next_deadline(&self) -> Option<u64> {
-        let leases = self
-            .sessions
-            .values()
-            .filter_map(|s| s.lease_end(&self.policy));
+        let leases = (self.lease_due < u64::MAX).then_some(self.lease_due);
         let timers = self.backoff.values().chain(self.start_by.values()).copied();
         let solve = self.solve.as_ref().map(|solve| solve.deadline);
         let prune = (self.prune_at > 0).then_some(self.prune_at);
         leases
+            .into_iter()
             .chain(timers)
             .chain(self.window)
             .chain(self.forecast.deadline().filter(|_| self.policy.solver))

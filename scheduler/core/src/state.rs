@@ -5,7 +5,7 @@ mod workload;
 
 use crate::event::RequestKey;
 use dovetail_model::{
-    id::{ClusterId, Name, NodeName, Revision, SliceId, Tenant, Term, WorkloadId},
+    id::{ClusterId, GpuUuid, Name, NodeName, Revision, SliceId, Tenant, Term, WorkloadId},
     node::Inventory,
     time::WallNs,
 };
@@ -28,6 +28,9 @@ pub struct State {
     /// Derived from `workloads`: slices that hold a place on a node.
     #[serde(skip)]
     held: BTreeMap<NodeName, BTreeSet<SliceId>>,
+    /// Derived from `nodes`: whose each GPU is.
+    #[serde(skip)]
+    owners: BTreeMap<GpuUuid, NodeName>,
     /// Derived from `workloads`: live workloads by name.
     #[serde(skip)]
     live: BTreeMap<Tenant, BTreeMap<Name, WorkloadId>>,
@@ -72,6 +75,11 @@ impl State {
     /// Every node by name.
     pub fn nodes(&self) -> &BTreeMap<NodeName, Node> {
         &self.nodes
+    }
+
+    /// The node that declared this GPU.
+    pub fn owner(&self, gpu: &GpuUuid) -> Option<&NodeName> {
+        self.owners.get(gpu)
     }
 
     /// Every workload by id.
@@ -164,6 +172,12 @@ impl State {
     fn derive(&mut self) {
         self.held.clear();
         self.live.clear();
+        self.owners.clear();
+        for (name, node) in &self.nodes {
+            let gpus = node.inventory.gpus.iter();
+            self.owners
+                .extend(gpus.map(|gpu| (gpu.uuid.clone(), name.clone())));
+        }
         for workload in self.workloads.values() {
             if workload.is_live() {
                 let names = self.live.entry(workload.tenant.clone()).or_default();

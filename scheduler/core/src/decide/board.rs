@@ -45,7 +45,7 @@ pub struct Board {
     prices: Prices,
     scorer: Scorer,
     /// By class: where it can go at all, as this scorer says.
-    hosts: Vec<Option<Hosts>>,
+    hosts: Vec<Hosts>,
     /// Rooms that changed since the scorer looked for places that are short.
     unseen: u32,
     matrix: Matrix,
@@ -221,11 +221,7 @@ impl Board {
         let (scorer, hosts) = (&self.scorer, &self.hosts);
         self.matrix.catch_up(
             |column| scorer.look(&rooms[columns.node[column as usize]]),
-            |looked, class| {
-                let hosts = hosts[class.0 as usize].as_ref();
-                let scored = hosts.and_then(|h| looked.score(interner.demand(class), h));
-                value(scored)
-            },
+            |looked, class| value(looked.score(interner.demand(class), &hosts[class.0 as usize])),
         );
     }
 
@@ -237,6 +233,11 @@ impl Board {
             self.hosts.clear();
         }
         let class = self.interner.class(ask);
+        // Classes are numbered as they come.
+        if self.hosts.len() <= class.0 as usize {
+            self.hosts
+                .push(self.scorer.hosts(self.interner.demand(class)));
+        }
         self.matrix.admit(class);
         class
     }
@@ -244,12 +245,8 @@ impl Board {
     /// The best node for a member of this class; the first of equals in the order of ties.
     pub(super) fn best(&mut self, class: ClassId) -> Option<usize> {
         self.settle();
-        self.know_hosts(class);
         let (rooms, columns, scorer) = (&self.rooms, &self.columns, &self.scorer);
-        let (demand, hosts) = (
-            self.interner.demand(class),
-            self.hosts[class.0 as usize].as_ref()?,
-        );
+        let (demand, hosts) = (self.interner.demand(class), &self.hosts[class.0 as usize]);
         let column = self.matrix.best(class, |column| {
             let room = &rooms[columns.node[column as usize]];
             value(scorer.look(room).score(demand, hosts))
@@ -307,16 +304,6 @@ impl Board {
         fitting.into_iter().map(|(_, _, index)| index).collect()
     }
 
-    fn know_hosts(&mut self, class: ClassId) {
-        let index = class.0 as usize;
-        if self.hosts.len() <= index {
-            self.hosts.resize_with(index + 1, || None);
-        }
-        if self.hosts[index].is_none() {
-            self.hosts[index] = Some(self.scorer.hosts(self.interner.demand(class)));
-        }
-    }
-
     /// What has to be known before scores mean anything: kinds, order, and what is short.
     fn settle(&mut self) {
         if self.interner.empties().len() != self.scorer.kinds() {
@@ -325,8 +312,13 @@ impl Board {
         self.order_columns();
         if self.unseen >= REFRESH_AFTER && self.trial.is_none() {
             self.unseen = 0;
-            if self.scorer.refresh(&self.rooms).contains(&true) {
-                self.matrix.reset(self.rooms.len());
+            let kinds = self.scorer.refresh(&self.rooms);
+            if kinds.contains(&true) {
+                let touched = |room: &Room| kinds.get(room.kind as usize) == Some(&true);
+                let rooms = self.rooms.iter().zip(&self.columns.of);
+                for (_, column) in rooms.filter(|(room, _)| touched(room)) {
+                    self.matrix.changed(*column);
+                }
             }
         }
     }
@@ -336,7 +328,8 @@ impl Board {
         let mix = self.mix.clone().with_prior(empties);
         self.scorer = Scorer::new(&mix, &self.prices, empties);
         self.scorer.refresh(&self.rooms);
-        self.hosts.clear();
+        let demands = self.interner.demands();
+        self.hosts = demands.map(|demand| self.scorer.hosts(demand)).collect();
         self.matrix.reset(self.rooms.len());
     }
 

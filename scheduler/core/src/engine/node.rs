@@ -35,14 +35,9 @@ impl Engine {
 
     /// A GPU belongs to one node: a second claim is a cloned or forged one.
     fn own_devices(&self, inventory: &Inventory) -> Result<(), Refusal> {
-        for (name, node) in self
-            .state
-            .nodes()
-            .iter()
-            .filter(|(name, _)| **name != inventory.node)
-        {
-            let theirs = |uuid| node.inventory.gpus.iter().any(|gpu| gpu.uuid == uuid);
-            if let Some(gpu) = inventory.gpus.iter().find(|gpu| theirs(gpu.uuid.clone())) {
+        for gpu in &inventory.gpus {
+            let owner = self.state.owner(&gpu.uuid);
+            if let Some(name) = owner.filter(|name| **name != inventory.node) {
                 return Err(Refusal::Precondition {
                     kind: "DUPLICATE_DEVICE",
                     subject: gpu.uuid.to_string(),

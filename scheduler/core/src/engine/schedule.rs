@@ -102,15 +102,14 @@ impl Engine {
             workload: *id,
             placements,
         }];
-        self.commit_fresh(
-            &Plan {
-                parent: self.state.revision(),
-                steps,
-            },
-            now,
-        );
-        // The room was taken in the view already; whatever became of it, the state says.
-        nodes.iter().for_each(|node| self.refresh(node));
+        let plan = Plan {
+            parent: self.state.revision(),
+            steps,
+        };
+        if !self.commit_fresh(&plan, now) {
+            // The room was taken on the board, and nobody has it.
+            nodes.iter().for_each(|node| self.refresh(node));
+        }
         true
     }
 
@@ -305,13 +304,17 @@ impl Engine {
         commit.rejected
     }
 
-    /// Commits a plan made from this very state: whatever is refused of it is a defect.
-    fn commit_fresh(&mut self, plan: &Plan, now: Now) {
-        for (step, rejection) in self.commit(plan, now) {
+    /// Commits a plan made from this very state: whatever is refused of it is a defect. True: all
+    /// of it is committed.
+    fn commit_fresh(&mut self, plan: &Plan, now: Now) -> bool {
+        let rejected = self.commit(plan, now);
+        let whole = rejected.is_empty();
+        for (step, rejection) in rejected {
             self.plans_rejected += 1;
             let what = format!("a step of {} was refused: {rejection}", step.workload);
             self.effects.push(Effect::Alert(what));
         }
+        whole
     }
 
     /// Commits what was kept waiting for the solver. Meanwhile a node may have gone or a workload

@@ -75,6 +75,7 @@ impl Engine {
             orphaned: Vec::new(),
         };
         self.sessions.insert(node.clone(), fresh);
+        self.lease_begins(now);
         self.set_reachable(&node, true);
         self.dirty.insert(node);
     }
@@ -89,13 +90,16 @@ impl Engine {
     }
 
     pub(super) fn expire_leases(&mut self, now: Now) {
-        let lease = self.policy.lease_ns;
-        let expired: Vec<NodeName> = self
-            .sessions
-            .iter()
-            .filter(|(_, s)| s.reachable && now.boot_ns >= s.heard_boot_ns + lease)
-            .map(|(node, _)| node.clone())
-            .collect();
+        if now.boot_ns < self.lease_due {
+            return;
+        }
+        let ended = |s: &Session| {
+            s.lease_end(&self.policy)
+                .is_some_and(|end| now.boot_ns >= end)
+        };
+        let sessions = self.sessions.iter();
+        let expired = sessions.filter(|(_, session)| ended(session));
+        let expired: Vec<NodeName> = expired.map(|(node, _)| node.clone()).collect();
         for node in expired {
             if let Some(session) = self.sessions.get_mut(&node) {
                 session.reachable = false;
@@ -104,6 +108,16 @@ impl Engine {
             self.effects
                 .push(Effect::Alert(format!("node {node} does not report")));
         }
+        let ends = self
+            .sessions
+            .values()
+            .filter_map(|s| s.lease_end(&self.policy));
+        self.lease_due = ends.min().unwrap_or(u64::MAX);
+    }
+
+    /// Signs of life only put the end of leases off, so the earliest needs no other care than this.
+    fn lease_begins(&mut self, now: Now) {
+        self.lease_due = self.lease_due.min(now.boot_ns + self.policy.lease_ns);
     }
 
     /// Notes a sign of life. False: it is from a session that is no longer the node's.
@@ -115,6 +129,7 @@ impl Engine {
         known.heard_wall_ns = now.wall_ns;
         let returned = known.connected && !known.reachable;
         known.reachable = true;
+        self.lease_begins(now);
         if returned {
             self.set_reachable(node, true);
         }

@@ -45,6 +45,7 @@ impl State {
                 self.nodes
                     .remove(node)
                     .ok_or_else(|| ApplyError::UnknownNode(node.clone()))?;
+                self.owners.retain(|_, owner| owner != node);
                 self.remember(request, None);
             }
             Event::Submitted { .. } => self.submitted(event),
@@ -73,12 +74,17 @@ impl State {
     }
 
     fn node_reported(&mut self, inventory: dovetail_model::node::Inventory) {
-        let cordoned = self
-            .nodes
-            .get(&inventory.node)
-            .and_then(|node| node.cordoned.clone());
+        let before = self.nodes.get(&inventory.node);
+        let cordoned = before.and_then(|node| node.cordoned.clone());
+        for gpu in before.into_iter().flat_map(|node| &node.inventory.gpus) {
+            self.owners.remove(&gpu.uuid);
+        }
+        let name = &inventory.node;
+        let gpus = inventory.gpus.iter();
+        self.owners
+            .extend(gpus.map(|gpu| (gpu.uuid.clone(), name.clone())));
         self.nodes.insert(
-            inventory.node.clone(),
+            name.clone(),
             Node {
                 inventory,
                 cordoned,

@@ -98,6 +98,11 @@ impl Interner {
         &self.empties
     }
 
+    /// What members take, by class.
+    pub(super) fn demands(&self) -> impl Iterator<Item = &Demand> {
+        self.classes.iter().map(|class| &class.demand)
+    }
+
     pub(super) fn demand(&self, class: ClassId) -> &Demand {
         &self.classes[class.0 as usize].demand
     }

@@ -12,6 +12,10 @@ use dovetail_model::units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU};
 /// place is not always of use.
 const MARGIN_PERCENT: u128 = 110;
 
+/// Places that are short stay so until there is this much more: each change costs a look at every
+/// node.
+const SLACK_PERCENT: u128 = 5;
+
 /// Most kinds of bound work that are watched, those that ask for most first: each is looked at
 /// for every node at a refresh.
 const RESERVES_MAX: usize = 64;
@@ -78,7 +82,12 @@ pub(super) fn refresh(reserves: &mut [Reserve], asked: u128, rooms: &[Room]) -> 
     let change = reserves.iter_mut().map(|reserve| {
         let places = rooms.iter().map(|room| reserve.places_milli(room));
         let places: u128 = places.map(u128::from).sum();
-        let expected = u128::from(free.0) * reserve.asked * MARGIN_PERCENT;
+        let margin = if reserve.short {
+            MARGIN_PERCENT + SLACK_PERCENT
+        } else {
+            MARGIN_PERCENT
+        };
+        let expected = u128::from(free.0) * reserve.asked * margin;
         let short = places * asked * 100 < expected;
         std::mem::replace(&mut reserve.short, short) != short
     });
