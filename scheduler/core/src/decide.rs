@@ -27,7 +27,7 @@ pub use answer::plan_of;
 pub use board::Board;
 pub use hold::Held;
 pub(crate) use pack::members;
-pub use pack::{fits, fits_now, place};
+pub use pack::{find, fits, fits_now, place};
 pub use round::{Round, round};
 
 /// A workload that wants a place.

@@ -30,7 +30,7 @@ use std::cmp::Reverse;
 
 pub(super) use intern::ClassId;
 
-/// Changed rooms between two looks for places that are short: a look goes over all rooms.
+/// Changed rooms between two looks for places that are short: what changes is scored anew.
 const REFRESH_AFTER: u32 = 50;
 
 /// Nodes with their rooms and scores.
@@ -115,8 +115,7 @@ impl Board {
                 let room = self.interner.room(&node, Some(self.rooms[index].kind));
                 // A node whose room is as it was needs no new scores.
                 if self.rooms[index] != room {
-                    self.rooms[index] = room;
-                    self.changed(index);
+                    self.set_room(index, room);
                 }
                 self.columns.stale |= self.view.nodes[index].tie != node.tie;
                 self.view.nodes[index] = node;
@@ -158,8 +157,8 @@ impl Board {
         }
         let node = &mut self.view.nodes[index];
         node.take(placement, tenant);
-        self.rooms[index] = self.interner.room(node, Some(self.rooms[index].kind));
-        self.changed(index);
+        let room = self.interner.room(node, Some(self.rooms[index].kind));
+        self.set_room(index, room);
     }
 
     /// A node as it is now, to be put back.
@@ -175,8 +174,7 @@ impl Board {
     pub(super) fn put_back(&mut self, nodes: impl IntoIterator<Item = (usize, NodeView, Room)>) {
         for (index, node, room) in nodes {
             self.view.nodes[index] = node;
-            self.rooms[index] = room;
-            self.changed(index);
+            self.set_room(index, room);
         }
     }
 
@@ -312,7 +310,7 @@ impl Board {
         self.order_columns();
         if self.unseen >= REFRESH_AFTER && self.trial.is_none() {
             self.unseen = 0;
-            let kinds = self.scorer.refresh(&self.rooms);
+            let kinds = self.scorer.judge();
             if kinds.contains(&true) {
                 let touched = |room: &Room| kinds.get(room.kind as usize) == Some(&true);
                 let rooms = self.rooms.iter().zip(&self.columns.of);
@@ -327,13 +325,16 @@ impl Board {
         let empties = self.interner.empties();
         let mix = self.mix.clone().with_prior(empties);
         self.scorer = Scorer::new(&mix, &self.prices, empties);
-        self.scorer.refresh(&self.rooms);
+        self.scorer.count(&self.rooms);
+        self.scorer.judge();
         let demands = self.interner.demands();
         self.hosts = demands.map(|demand| self.scorer.hosts(demand)).collect();
         self.matrix.reset(self.rooms.len());
     }
 
-    fn changed(&mut self, index: usize) {
+    fn set_room(&mut self, index: usize, room: Room) {
+        self.scorer.follow(&self.rooms[index], &room);
+        self.rooms[index] = room;
         self.unseen = self.unseen.saturating_add(1);
         if !self.columns.stale {
             self.matrix.changed(self.columns.of[index]);
@@ -354,6 +355,7 @@ impl Board {
             of[*index] = column;
         }
         self.matrix.reset(node.len());
+        self.scorer.count(&self.rooms);
         self.columns = Columns {
             node,
             of,

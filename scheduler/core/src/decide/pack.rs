@@ -36,14 +36,32 @@ pub fn place(board: &mut Board, ask: &Ask<'_>) -> Option<Vec<Placement>> {
             && let Some(gpus) = board.gpus(class, node)
         {
             let rank = number(placements.len());
-            let view = &board.view().nodes[node];
-            let grants = gpus.into_iter().map(|gpu| grant(&view.gpus[gpu], ask));
-            let placement = placement(view, ask, rank, grants.collect());
+            let placement = member(board, ask, rank, node, gpus);
             board.take_at(node, &placement, ask.tenant);
             placements.push(placement);
         }
     }
     Some(placements)
+}
+
+/// Where `place` would put all members; takes no room.
+pub fn find(board: &mut Board, ask: &Ask<'_>) -> Option<Vec<Placement>> {
+    if ask.spec.gang_size == 1 {
+        let class = board.class(ask);
+        let node = board.best(class)?;
+        let gpus = board.gpus(class, node)?;
+        return Some(vec![member(board, ask, 0, node, gpus)]);
+    }
+    board.begin_trial();
+    let placements = place(board, ask);
+    board.end_trial();
+    placements
+}
+
+fn member(board: &Board, ask: &Ask<'_>, rank: u32, node: usize, gpus: Vec<usize>) -> Placement {
+    let view = &board.view().nodes[node];
+    let grants = gpus.into_iter().map(|gpu| grant(&view.gpus[gpu], ask));
+    placement(view, ask, rank, grants.collect())
 }
 
 /// Whether all members fit now.
@@ -52,10 +70,7 @@ pub fn fits_now(board: &mut Board, ask: &Ask<'_>) -> bool {
         let class = board.class(ask);
         return board.best(class).is_some();
     }
-    board.begin_trial();
-    let placed = place(board, ask).is_some();
-    board.end_trial();
-    placed
+    find(board, ask).is_some()
 }
 
 /// Whether all members fit in this view, by the rules alone.

@@ -44,6 +44,8 @@ pub struct Scorer {
     reserves: Vec<Reserve>,
     /// Compute that the mix asks for.
     asked: u128,
+    /// Compute that is free in the counted rooms.
+    free: u128,
 }
 
 impl Scorer {
@@ -61,6 +63,7 @@ impl Scorer {
             levels: Levels::new(),
             reserves: reserve::of(mix, empties),
             asked: reserve::asked(mix),
+            free: 0,
         }
     }
 
@@ -74,13 +77,29 @@ impl Scorer {
         reserve::hosts(&self.empties, demand)
     }
 
-    /// Looks at all rooms of the cluster for places that have become short, or are no longer.
-    /// By kind: whether nodes must be scored again.
+    /// Counts what is free in these rooms, which are all there are.
+    pub fn count(&mut self, rooms: &[Room]) {
+        self.free = rooms.iter().map(|room| u128::from(room.compute().0)).sum();
+        self.reserves
+            .iter_mut()
+            .for_each(|reserve| reserve.count(rooms));
+    }
+
+    /// One of the counted rooms is another now.
+    pub fn follow(&mut self, before: &Room, after: &Room) {
+        let (gone, come) = (before.compute().0, after.compute().0);
+        self.free = (self.free + u128::from(come)).saturating_sub(gone.into());
+        let reserves = self.reserves.iter_mut();
+        reserves.for_each(|reserve| reserve.follow(before, after));
+    }
+
+    /// Says in which places of the counted rooms little is left, or no longer. By kind: whether
+    /// nodes must be scored again.
     ///
     /// Worth doing every fifty placements or so: seldom enough to cost little, and often enough
     /// that a reserve is neither missed nor swings.
-    pub fn refresh(&mut self, rooms: &[Room]) -> Vec<bool> {
-        let changed = reserve::refresh(&mut self.reserves, self.asked, rooms);
+    pub fn judge(&mut self) -> Vec<bool> {
+        let changed = reserve::judge(&mut self.reserves, self.asked, self.free);
         let changed = || self.reserves.iter().zip(&changed).filter(|(_, c)| **c);
         let kinds = (0..).zip(&self.kinds);
         let touched = kinds.map(|(kind, _)| changed().any(|(reserve, _)| reserve.is_on(kind)));

@@ -129,9 +129,7 @@ impl Engine {
             tenant: &caller.tenant,
             spec,
         };
-        self.board.begin_trial();
-        let placements = decide::place(&mut self.board, &ask);
-        self.board.end_trial();
+        let placements = decide::find(&mut self.board, &ask);
         let revision = self.state.revision();
         let waiters = self
             .pending

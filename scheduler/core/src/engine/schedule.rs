@@ -94,10 +94,9 @@ impl Engine {
             return false;
         };
         let ask = ask(workload);
-        let Some(placements) = decide::place(&mut self.board, &ask) else {
+        let Some(placements) = decide::find(&mut self.board, &ask) else {
             return false;
         };
-        let nodes: Vec<NodeName> = placements.iter().map(|p| p.node.clone()).collect();
         let steps = vec![Step {
             workload: *id,
             placements,
@@ -106,10 +105,7 @@ impl Engine {
             parent: self.state.revision(),
             steps,
         };
-        if !self.commit_fresh(&plan, now) {
-            // The room was taken on the board, and nobody has it.
-            nodes.iter().for_each(|node| self.refresh(node));
-        }
+        self.commit_fresh(&plan, now);
         true
     }
 
@@ -299,9 +295,20 @@ impl Engine {
     fn commit(&mut self, plan: &Plan, now: Now) -> Vec<(Step, Rejection)> {
         let commit = commit::commit(&self.state, &self.live, &self.policy, plan);
         for step in commit.accepted {
+            self.take_room(&step);
             self.place(step, now);
         }
         commit.rejected
+    }
+
+    fn take_room(&mut self, step: &Step) {
+        let Some(workload) = self.state.workload(step.workload) else {
+            return;
+        };
+        for placement in &step.placements {
+            // The check has seen the node.
+            let _known = self.board.take(placement, &workload.tenant);
+        }
     }
 
     /// Commits a plan made from this very state: whatever is refused of it is a defect. True: all
@@ -337,10 +344,7 @@ impl Engine {
             at: now.wall(),
         });
         self.await_start(id, now);
-        for node in nodes {
-            self.refresh(&node);
-            self.dirty.insert(node);
-        }
+        self.dirty.extend(nodes);
     }
 }
 

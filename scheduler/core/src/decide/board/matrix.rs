@@ -175,8 +175,9 @@ impl Matrix {
         for row in self.rows.iter_mut().flatten() {
             row.read = (row.read == Some(length)).then_some(0);
         }
-        self.changes.clear();
-        self.newest.fill(0);
+        for column in self.changes.drain(..) {
+            self.newest[column as usize] = 0;
+        }
     }
 
     fn evict(&mut self) {

@@ -6,7 +6,7 @@
 //! hold no more than that, they are short, and others pay for what they take of them.
 
 use crate::packing::{Demand, Gpus, Mix, Room};
-use dovetail_model::units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU};
+use dovetail_model::units::{Bytes, CpuMilli, WHOLE_GPU};
 
 /// Places are short from a tenth above what is expected: arrivals vary, and what is left of a
 /// place is not always of use.
@@ -34,6 +34,8 @@ pub(super) struct Reserve {
     memory: Bytes,
     /// Compute that the mix asks for in these places and no others.
     asked: u128,
+    /// Compute of the places that there are, in all rooms.
+    places_milli: u128,
     short: bool,
 }
 
@@ -76,19 +78,17 @@ pub(super) fn asked(mix: &Mix) -> u128 {
         .sum()
 }
 
-/// Says which reserves are short in these rooms, and returns whether each has changed.
-pub(super) fn refresh(reserves: &mut [Reserve], asked: u128, rooms: &[Room]) -> Vec<bool> {
-    let free: GpuMilli = rooms.iter().map(Room::compute).sum();
+/// Says which reserves are short now, and returns whether each has changed. `free` is the compute
+/// that is free in all rooms.
+pub(super) fn judge(reserves: &mut [Reserve], asked: u128, free: u128) -> Vec<bool> {
     let change = reserves.iter_mut().map(|reserve| {
-        let places = rooms.iter().map(|room| reserve.places_milli(room));
-        let places: u128 = places.map(u128::from).sum();
         let margin = if reserve.short {
             MARGIN_PERCENT + SLACK_PERCENT
         } else {
             MARGIN_PERCENT
         };
-        let expected = u128::from(free.0) * reserve.asked * margin;
-        let short = places * asked * 100 < expected;
+        let expected = free * reserve.asked * margin;
+        let short = reserve.places_milli * asked * 100 < expected;
         std::mem::replace(&mut reserve.short, short) != short
     });
     change.collect()
@@ -118,8 +118,21 @@ impl Reserve {
             cpu: CpuMilli(mean(&|demand| demand.cpu.0)),
             memory: Bytes(mean(&|demand| demand.memory.0)),
             asked: asked.sum(),
+            places_milli: 0,
             short: false,
         }
+    }
+
+    /// Counts the places anew.
+    pub(super) fn count(&mut self, rooms: &[Room]) {
+        let places = rooms.iter().map(|room| u128::from(self.milli_of(room)));
+        self.places_milli = places.sum();
+    }
+
+    /// A room is another now.
+    pub(super) fn follow(&mut self, before: &Room, after: &Room) {
+        let (gone, come) = (self.milli_of(before), self.milli_of(after));
+        self.places_milli = (self.places_milli + u128::from(come)).saturating_sub(gone.into());
     }
 
     /// Whether others must pay here.
@@ -152,7 +165,7 @@ impl Reserve {
         before.saturating_sub(after) * self.milli()
     }
 
-    fn places_milli(&self, room: &Room) -> u64 {
+    fn milli_of(&self, room: &Room) -> u64 {
         if !self.is_on(room.kind) || room.slices == 0 {
             return 0;
         }

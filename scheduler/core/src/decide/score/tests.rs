@@ -91,6 +91,11 @@ fn what_does_not_fit_has_no_score() {
     assert_eq!(scorer.score(&room(64, 3), &whole(2)).unwrap().gpus, 0b011);
 }
 
+fn judged(scorer: &mut Scorer, rooms: &[Room]) -> Vec<bool> {
+    scorer.count(rooms);
+    scorer.judge()
+}
+
 /// A share of 200 where half of the cluster is bound to the second kind.
 #[test]
 fn flexible_work_pays_on_places_that_bound_work_needs_once_they_are_short() {
@@ -108,12 +113,12 @@ fn flexible_work_pays_on_places_that_bound_work_needs_once_they_are_short() {
     let value = |scorer: &Scorer, demand: &Demand| scorer.score(&other(1), demand).unwrap().value;
     let before = [&bound, &free].map(|demand| value(&scorer, demand));
     assert_eq!(
-        scorer.refresh(&[other(1), other(1), other(0)]),
+        judged(&mut scorer, &[other(1), other(1), other(0)]),
         [false, false]
     );
     // Half of what is free will be asked for, and the bound places are a third.
     assert_eq!(
-        scorer.refresh(&[other(0), other(0), other(1)]),
+        judged(&mut scorer, &[other(0), other(0), other(1)]),
         [false, true]
     );
     let after = [&bound, &free].map(|demand| value(&scorer, demand));
@@ -129,7 +134,7 @@ fn the_last_nodes_for_eight_gpus_are_kept_from_shares_but_not_from_eight_gpu_wor
     let value =
         |scorer: &Scorer, room: &Room, demand: &Demand| scorer.score(room, demand).unwrap().value;
     let before = [share(500), whole(8)].map(|demand| value(&scorer, &room(64, 8), &demand));
-    scorer.refresh(&[room(64, 8), broken.clone()]);
+    judged(&mut scorer, &[room(64, 8), broken.clone()]);
     let after = [share(500), whole(8)].map(|demand| value(&scorer, &room(64, 8), &demand));
     assert_eq!(after, [before[0] - 8000, before[1]]);
     let unbroken = before[0] - 8000;
