@@ -27,6 +27,13 @@ Examples:
 
 ";
 
+/// A replay asks no scheduler.
+const REPLAY_EXIT_STATUS: &str = "\
+Exit status:
+  0  done
+  1  failure
+  2  wrong usage";
+
 const REPLAY_EXAMPLES: &str = "\
 Examples, one pod at a time:
   dovetail replay --nodes nodes.csv --pods pods.csv
@@ -132,7 +139,7 @@ pub(crate) enum Command {
     /// Show the scheduler's counters and the hash of its state
     Status(StatusArgs),
     /// Replay a trace of nodes and workloads against placement policies, side by side
-    #[command(after_help = format!("{REPLAY_EXAMPLES}{EXIT_STATUS}"))]
+    #[command(after_help = format!("{REPLAY_EXAMPLES}{REPLAY_EXIT_STATUS}"))]
     Replay(ReplayArgs),
     /// Start a scheduler and simulated hosts on this machine and show what they do
     Demo(DemoArgs),
@@ -144,32 +151,32 @@ pub(crate) struct SpecArgs {
     /// TOML or JSON file with the fields of dovetail.v1.WorkloadSpec; `-` reads JSON from stdin
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Name, unique among your live work [default: the program's name]
+    /// Name, unique among your live work [default: the program's]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// batch runs to its end, service until stopped, session for a person [default: batch]
-    #[arg(long)]
+    /// batch ends by itself, service does not, session is for a person [default: batch]
+    #[arg(long, hide_possible_values = true)]
     pub(crate) kind: Option<Kind>,
     /// CPU of each member: 2, 0.5 or 500m [default: 1]
     #[arg(long)]
     pub(crate) cpu: Option<String>,
-    /// Most CPU a member may use, at least --cpu [default: equal to --cpu]
-    #[arg(long)]
+    /// Most CPU a member may use [default: equal to --cpu]
+    #[arg(long, value_name = "CPU")]
     pub(crate) cpu_limit: Option<String>,
     /// Memory of each member: 512Mi, 16Gi [default: 256Mi]
     #[arg(long)]
     pub(crate) memory: Option<String>,
-    /// GPUs of each member: 2 is two whole ones; 0.3, 300m or 30% is a share of one
+    /// GPUs of each member: 2 whole ones; 0.3, 300m or 30% of one
     #[arg(long)]
     pub(crate) gpus: Option<String>,
     /// GPU memory of a share: 12Gi [default: in proportion to --gpus]
-    #[arg(long)]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) gpu_memory: Option<String>,
-    /// GPU model that will do: H100, A100-40; may be repeated [default: every model]
+    /// GPU model that will do: H100, A100-40; repeatable [default: all]
     #[arg(long = "model", value_name = "MODEL")]
     pub(crate) models: Vec<String>,
     /// Weakest enforcement to accept: none, shared or isolated [default: shared]
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL", hide_possible_values = true)]
     pub(crate) minimum_level: Option<LevelArg>,
     /// Identical members, placed together or not at all [default: 1]
     #[arg(long, value_name = "MEMBERS")]
@@ -186,14 +193,14 @@ pub(crate) struct SpecArgs {
     /// Label for people; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,
-    /// Label its nodes must have; may be repeated. KEY- drops what the file says
+    /// Label its nodes must have; repeatable. KEY- drops the file's
     #[arg(long = "node-selector", value_name = "KEY=VALUE")]
     pub(crate) node_selector: Vec<String>,
-    /// Taint of nodes it bears: KEY=VALUE, or KEY for every value; may be repeated
+    /// Taint of nodes that it bears; repeatable. KEY: any value
     #[arg(long = "toleration", value_name = "KEY[=VALUE]")]
     pub(crate) tolerations: Vec<String>,
-    /// It may be moved to make room, at so many seconds of work lost per GPU
-    #[arg(long, value_name = "RESTART_COST_SECONDS")]
+    /// It may be moved, losing so many seconds of work per GPU
+    #[arg(long, value_name = "SECONDS")]
     pub(crate) movable: Option<u32>,
     /// Working directory [default: /]
     #[arg(long)]
@@ -208,7 +215,7 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "DURATION")]
     pub(crate) stop_grace: Option<String>,
     /// Try again: never, on-failure or always [default: never]
-    #[arg(long)]
+    #[arg(long, hide_possible_values = true)]
     pub(crate) restart: Option<RestartArg>,
     /// Program and its arguments, after `--`; no shell
     #[arg(last = true, value_name = "COMMAND")]
@@ -226,13 +233,13 @@ pub(crate) struct SubmitArgs {
     /// Only check, change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Fail if the scheduler's revision is another: as printed by `dovetail plan`
+    /// Fail if the revision is another than `dovetail plan` printed
     #[arg(long, value_name = "N")]
     pub(crate) at_revision: Option<u64>,
-    /// Return as soon as it is accepted, without looking whether it is placed
+    /// Return when it is accepted, placed or not
     #[arg(long, conflicts_with = "wait")]
     pub(crate) no_wait: bool,
-    /// Return when it has ended, with 0 if it succeeded and 1 if not
+    /// Return when it has ended: 0 succeeded, 1 failed
     #[arg(long)]
     pub(crate) wait: bool,
 }

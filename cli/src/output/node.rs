@@ -3,6 +3,9 @@
 use super::{age, bytes, columns, cpu, gpu, labels, pairs, short};
 use dovetail_proto::v1::{Gpu, Node, NodeState, Taint};
 
+/// A column that is shown where some node has it: its headline, and a node's cell.
+type ColumnOf = (&'static str, fn(&Node) -> String);
+
 /// One line each; labels and taints have a column where a node has some.
 pub(crate) fn nodes(list: &[Node]) -> String {
     if list.is_empty() {
@@ -19,7 +22,7 @@ pub(crate) fn nodes(list: &[Node]) -> String {
         "HEARD",
     ];
     let mut rows: Vec<Vec<String>> = list.iter().map(row).collect();
-    let shown: [(&str, fn(&Node) -> String); 2] = [
+    let shown: [ColumnOf; 2] = [
         ("LABELS", |node| labels(&node.labels).replace(", ", ",")),
         ("TAINTS", |node| taints(node).replace(", ", ",")),
     ];
@@ -33,7 +36,7 @@ pub(crate) fn nodes(list: &[Node]) -> String {
                     "-".to_owned()
                 } else {
                     cell
-                })
+                });
             });
         }
     }

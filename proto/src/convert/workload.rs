@@ -9,7 +9,7 @@ use super::{
 };
 use crate::v1;
 use dovetail_model::{
-    id::WorkloadId,
+    id::{Name, WorkloadId},
     label::NODE_SELECTOR_MAX,
     time::SECOND_NS,
     workload::{
@@ -52,13 +52,7 @@ pub fn spec(wire: v1::WorkloadSpec) -> Result<WorkloadSpec, Violations> {
 }
 
 pub(super) fn read(wire: v1::WorkloadSpec, fields: &mut Fields) -> Option<WorkloadSpec> {
-    let name = fields.name("name", &wire.name);
-    if wire.name.parse::<WorkloadId>().is_ok() {
-        fields.bad(
-            "name",
-            "looks like an id, which would be taken for another workload",
-        );
-    }
+    let name = read_name(&wire.name, fields);
     let kind = fields.choice("kind", wire.kind, &KINDS);
     let argv = read_argv(wire.argv, fields);
     let env = read_env(wire.env, fields);
@@ -95,12 +89,8 @@ pub(super) fn read(wire: v1::WorkloadSpec, fields: &mut Fields) -> Option<Worklo
         None => Some(Restart::default()),
         Some(restart) => fields.within("restart", |fields| read_restart(restart, fields)),
     };
-    let node_selector = label::read_all(
-        "node_selector",
-        wire.node_selector,
-        NODE_SELECTOR_MAX,
-        fields,
-    );
+    let selector = wire.node_selector;
+    let node_selector = label::read_all("node_selector", selector, NODE_SELECTOR_MAX, fields);
     let tolerations = label::read_tolerations(wire.tolerations, fields);
     let movable = match wire.movable {
         None => Some(None),
@@ -129,6 +119,15 @@ pub(super) fn read(wire: v1::WorkloadSpec, fields: &mut Fields) -> Option<Worklo
         tolerations: tolerations?,
         movable: movable?,
     })
+}
+
+fn read_name(wire: &str, fields: &mut Fields) -> Option<Name> {
+    let name = fields.name("name", wire);
+    if wire.parse::<WorkloadId>().is_ok() {
+        let why = "looks like an id, which would be taken for another workload";
+        fields.bad("name", why);
+    }
+    name
 }
 
 /// The value, or what 0 means.

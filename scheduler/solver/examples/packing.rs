@@ -87,7 +87,7 @@ fn main() {
 fn print(row: &Row<'_>) {
     let optimum = row
         .optimum
-        .map_or("null".to_owned(), |optimum| optimum.to_string());
+        .map_or_else(|| "null".to_owned(), |optimum| optimum.to_string());
     println!(
         "{{\"set\":\"{}\",\"instance\":\"{}\",\"value\":{},\"optimum\":{optimum},\
          \"seconds_cpu\":{}.{:03},\"columns\":{},\"rounds\":{}}}",

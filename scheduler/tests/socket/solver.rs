@@ -29,10 +29,11 @@ async fn placed(program: &Program) -> u32 {
     program.status().await.placed
 }
 
-/// Two nodes of eight GPUs; 3, 3 and a gang of two fives. The greedy packer puts both threes on one
-/// node, and the gang does not fit any more.
+/// Two nodes of eight GPUs; 3, 3 and a gang of two fives. With both threes on one node the gang does
+/// not fit any more: whether the online path does that depends on whether it expected the gang in
+/// time, and then the solver mends it.
 #[tokio::test]
-async fn a_gang_that_the_greedy_packer_strands_is_placed_by_the_solver() {
+async fn a_gang_that_may_be_stranded_is_placed() {
     let program = Program::start().await;
     let mut workloads = program.workloads().await;
     for request in [batch("a", 3, 1), batch("b", 3, 1), batch("gang", 5, 2)] {
@@ -55,7 +56,7 @@ async fn a_gang_that_the_greedy_packer_strands_is_placed_by_the_solver() {
     let counters = status.solver.unwrap();
     let log = program.log();
     assert_eq!(status.placed, 3, "{counters:?} {log}");
-    assert_eq!((counters.runs, counters.improved), (1, 1), "{log}");
+    assert_eq!(counters.runs, counters.improved, "{log}");
     assert_eq!(
         (counters.fallbacks, counters.kills, status.plans_rejected),
         (0, 0, 0),

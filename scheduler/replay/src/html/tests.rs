@@ -71,7 +71,7 @@ fn check_nesting(page: &str) {
         let name = tag.split([' ', '/']).next().unwrap();
         rest = after;
         if let Some(end) = tag.strip_prefix('/') {
-            assert_eq!(open.pop(), Some(end), "before {:.80}", after);
+            assert_eq!(open.pop(), Some(end), "before {after:.80}");
         } else if !tag.ends_with('/') && !VOID.contains(&name) {
             open.push(name);
             if ["script", "style"].contains(&name) {

@@ -82,7 +82,7 @@ fn allocation(reports: &[Report]) -> Vec<Cells> {
             reports,
             |report| {
                 let point = report.allocated_gpu_percent.get(&percent);
-                point.map_or(NOTHING.to_owned(), |allocated| format!("{allocated} %"))
+                point.map_or_else(|| NOTHING.to_owned(), |allocated| format!("{allocated} %"))
             },
         ));
     }
@@ -126,13 +126,18 @@ fn churned(reports: &[Report]) -> Vec<Cells> {
         return Vec::new();
     }
     let of = |value: fn(&Churned) -> String| {
-        move |report: &Report| report.churned.as_ref().map_or(NOTHING.to_owned(), value)
+        move |report: &Report| {
+            report
+                .churned
+                .as_ref()
+                .map_or_else(|| NOTHING.to_owned(), value)
+        }
     };
     let longest = |churned: &Churned| {
         let longest = churned.wait.by_kind.iter().map(|kind| kind.max);
         longest
             .max_by_key(|wait| wait.units)
-            .map_or(NOTHING.to_owned(), |wait| wait.to_string())
+            .map_or_else(|| NOTHING.to_owned(), |wait| wait.to_string())
     };
     vec![
         cells(
@@ -157,7 +162,7 @@ fn churned(reports: &[Report]) -> Vec<Cells> {
 fn effort(reports: &[Report]) -> Vec<Cells> {
     let decision = |report: &Report, time: fn(&super::DecisionTimes) -> crate::decimal::Decimal| {
         let times = report.decision_us.as_ref();
-        times.map_or(NOTHING.to_owned(), |times| format!("{} us", time(times)))
+        times.map_or_else(|| NOTHING.to_owned(), |times| format!("{} us", time(times)))
     };
     vec![
         cells("decision p50", reports, |report| {

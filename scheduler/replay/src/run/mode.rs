@@ -116,10 +116,9 @@ impl Replay<'_> {
             classes.map(|demand| demand.total_milli()).sum(),
             allocated_milli,
         );
-        let points = curve.points().into_iter();
+        let mut points = curve.points().into_iter();
         points
-            .filter(|(_, point)| point.units > 0)
-            .last()
+            .rfind(|(_, point)| point.units > 0)
             .into_iter()
             .collect()
     }

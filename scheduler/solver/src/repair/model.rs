@@ -83,6 +83,9 @@ pub(super) struct Model {
     pub(super) parties: Vec<Party>,
 }
 
+/// What a row of a host bounds, what is free of it, and how much of it a member takes.
+type HostRow = (&'static str, f64, fn(&Demand) -> f64);
+
 impl Model {
     /// None if the problem is too large for an exact model.
     pub(super) fn of(repair: &Repair, newcomers: Newcomers) -> Option<Self> {
@@ -196,6 +199,10 @@ impl Model {
         );
     }
 
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a comer on a node means both numbers and both things"
+    )]
     fn comers_on(&mut self, comer: usize, node: usize, room: &Room, demand: &Demand, most: f64) {
         let come = Column::Come(comer, node);
         self.columns.insert(come, (0.0, most));
@@ -223,7 +230,7 @@ impl Model {
     fn node(&mut self, repair: &Repair, node: usize, when: Newcomers) {
         let room = &repair.bare[node];
         let label = |what: &str| format!("{what} of node {node}, {when:?}");
-        let host: [(&str, f64, fn(&Demand) -> f64); 3] = [
+        let host: [HostRow; 3] = [
             ("CPU", cores(room.cpu.0), |demand| cores(demand.cpu.0)),
             ("memory", mebibytes(room.memory.0), |demand| {
                 mebibytes(demand.memory.0)
@@ -259,6 +266,10 @@ impl Model {
     }
 
     /// What everybody takes who is there: terms, and what is taken for certain.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a row is made of a place, a moment, and who takes how much there"
+    )]
     fn there(
         &self,
         repair: &Repair,

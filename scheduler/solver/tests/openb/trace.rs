@@ -158,9 +158,9 @@ impl Trace {
             .sum()
     }
 
-    /// So many thousandths of the mix in hundredths of a percent of the cluster's GPUs; without
+    /// So many billionths of the mix in hundredths of a percent of the cluster's GPUs; without
     /// what fits nowhere.
-    pub(crate) fn hundredths_of_load(&self, permille: u64) -> u64 {
+    pub(crate) fn hundredths_of_load(&self, billionths: u64) -> u64 {
         let fits = |class: &usize| {
             let mut rooms = self.nodes.iter();
             rooms.any(|(room, _)| room.fits(&self.classes[*class].0))
@@ -169,7 +169,8 @@ impl Trace {
         let mix: u64 = classes
             .map(|class| self.milli(class) * self.classes[class].1)
             .sum();
-        mix * permille * 10 / self.cluster_milli()
+        let part = u128::from(mix) * u128::from(billionths) / 100_000;
+        u64::try_from(part / u128::from(self.cluster_milli())).unwrap_or(u64::MAX)
     }
 
     /// Classes and how many of each have come when so much of the cluster's GPUs is asked for.

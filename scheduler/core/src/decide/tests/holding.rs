@@ -38,17 +38,17 @@ fn outcome(problem: &Problem, assignments: Vec<Assignment>) -> Outcome {
 }
 
 fn exact(problem: &Problem) -> &Exact {
-    match &problem.task {
-        Task::Exact(exact) => exact,
-        other => panic!("a stranded gang is an exact problem, not {other:?}"),
-    }
+    let Task::Exact(exact) = &problem.task else {
+        panic!("a stranded gang is an exact problem: {problem:?}");
+    };
+    exact
 }
 
 fn assignments(outcome: &mut Outcome) -> &mut Vec<Assignment> {
-    match &mut outcome.answer {
-        Answer::Exact(answer) => &mut answer.assignments,
-        other => panic!("an exact problem has an exact answer, not {other:?}"),
-    }
+    let Answer::Exact(answer) = &mut outcome.answer else {
+        panic!("an exact problem has an exact answer");
+    };
+    &mut answer.assignments
 }
 
 fn assignment(item: usize, members: &[(usize, std::ops::Range<usize>)]) -> Assignment {

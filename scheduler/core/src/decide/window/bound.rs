@@ -8,6 +8,9 @@ use crate::{
     problem::window::{Class, Window},
 };
 
+/// How much of something is free in a room, and how much of it a member takes.
+type Resource = (fn(&Room) -> u64, fn(&Demand) -> u64);
+
 /// Whether some packing may be worth more than the start. No is certain, yes is not.
 pub(super) fn may_gain(window: &Window) -> bool {
     let worth = |class: usize| window.classes.get(class).map_or(0, |class| class.worth);
@@ -16,7 +19,7 @@ pub(super) fn may_gain(window: &Window) -> bool {
         .iter()
         .map(|put| u128::from(worth(put.class)))
         .sum();
-    let resources: [(fn(&Room) -> u64, fn(&Demand) -> u64); 3] = [
+    let resources: [Resource; 3] = [
         (|room| room.compute().0, compute),
         (|room| room.cpu.0, |demand| demand.cpu.0),
         (|room| room.memory.0, |demand| demand.memory.0),

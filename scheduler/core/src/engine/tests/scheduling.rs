@@ -82,10 +82,10 @@ fn stranded() -> (World, [WorkloadId; 3]) {
 }
 
 fn exact(problem: &Problem) -> &Exact {
-    match &problem.task {
-        Task::Exact(exact) => exact,
-        other => panic!("a stranded gang is an exact problem, not {other:?}"),
-    }
+    let Task::Exact(exact) = &problem.task else {
+        panic!("a stranded gang is an exact problem: {problem:?}");
+    };
+    exact
 }
 
 fn answer(problem: &Problem) -> Outcome {

@@ -22,10 +22,10 @@ fn waiting() -> (World, [WorkloadId; 3]) {
 
 fn window(world: &World) -> &Window {
     assert_eq!(world.solves.len(), 1);
-    match &world.solves[0].task {
-        Task::Window(window) => window,
-        other => panic!("three shares are no {other:?}"),
-    }
+    let Task::Window(window) = &world.solves[0].task else {
+        panic!("three shares are a window: {:?}", world.solves[0]);
+    };
+    window
 }
 
 /// A put of every class with a worth like this on the only GPU.
