@@ -30,8 +30,10 @@ use std::cmp::Reverse;
 
 pub(super) use intern::ClassId;
 
-/// Changed rooms between two looks for places that are short: what changes is scored anew.
-const REFRESH_AFTER: u32 = 50;
+/// Changed rooms between two looks for places that are short: at least so many, and on large
+/// clusters one for so many nodes. What has become short is scored anew, on every node of its kind.
+const REFRESH_AFTER: usize = 50;
+const REFRESH_NODES: usize = 24;
 
 /// Nodes with their rooms and scores.
 #[derive(Debug, Clone)]
@@ -47,7 +49,7 @@ pub struct Board {
     /// By class: where it can go at all, as this scorer says.
     hosts: Vec<Hosts>,
     /// Rooms that changed since the scorer looked for places that are short.
-    unseen: u32,
+    unseen: usize,
     matrix: Matrix,
     columns: Columns,
     /// What nodes were before this trial touched them.
@@ -308,7 +310,8 @@ impl Board {
             self.make_scorer();
         }
         self.order_columns();
-        if self.unseen >= REFRESH_AFTER && self.trial.is_none() {
+        let enough = REFRESH_AFTER.max(self.rooms.len() / REFRESH_NODES);
+        if self.unseen >= enough && self.trial.is_none() {
             self.unseen = 0;
             let kinds = self.scorer.judge();
             if kinds.contains(&true) {

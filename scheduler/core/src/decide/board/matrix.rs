@@ -153,15 +153,21 @@ impl Matrix {
             .filter(|row| row.used >= oldest);
         busy.filter(|row| row.read.is_some())
             .for_each(|row| row.read = Some(length));
-        self.make_anew(&look, &score);
+        self.make_anew(oldest, &look, &score);
         self.shorten();
     }
 
     /// Computes a few of the rows that lost their scores, the most recently used first.
-    fn make_anew<L>(&mut self, look: &impl Fn(Column) -> L, score: &impl Fn(&L, ClassId) -> Value) {
+    fn make_anew<L>(
+        &mut self,
+        oldest: u64,
+        look: &impl Fn(Column) -> L,
+        score: &impl Fn(&L, ClassId) -> Value,
+    ) {
         let rows = (0..).map(ClassId).zip(&mut self.rows);
         let lost = rows.filter_map(|(class, row)| Some((class, row.as_mut()?)));
-        let mut lost: Vec<_> = lost.filter(|(_, row)| row.read.is_none()).collect();
+        let busy = |row: &Row| row.read.is_none() && row.used >= oldest;
+        let mut lost: Vec<_> = lost.filter(|(_, row)| busy(row)).collect();
         lost.sort_by_key(|(_, row)| Reverse(row.used));
         for (class, row) in lost.into_iter().take(ROWS_ANEW) {
             let of_class = |column| score(&look(column), class);
