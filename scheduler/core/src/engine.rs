@@ -176,7 +176,7 @@ impl Engine {
             .into_iter()
             .chain(timers)
             .chain(self.window)
-            .chain(self.forecast.deadline().filter(|_| self.policy.solver))
+            .chain(self.prices_due())
             .chain(solve)
             .chain(prune)
             .min()

@@ -50,14 +50,6 @@ struct Asked {
 }
 
 impl Forecast {
-    /// When something is to be done about it.
-    pub(super) fn deadline(&self) -> Option<u64> {
-        match &self.asked {
-            Some(asked) => Some(asked.deadline),
-            None => self.changed.then_some(self.due),
-        }
-    }
-
     /// GPU compute of the mix that fits into the empty cluster; unknown before the first answer.
     pub(super) fn fits(&self) -> Option<GpuMilli> {
         self.fits
@@ -75,21 +67,30 @@ impl Engine {
         }
     }
 
+    /// When prices are to be asked for, or no longer waited for. Never while there is nothing to
+    /// price: a moment that has passed and brings nothing about would be due for ever.
+    pub(super) fn prices_due(&self) -> Option<u64> {
+        if let Some(asked) = &self.forecast.asked {
+            return Some(asked.deadline);
+        }
+        let wanted = self.policy.solver && self.forecast.changed && !self.state.nodes().is_empty();
+        wanted.then_some(self.forecast.due)
+    }
+
     /// Prices anew, if something came since and it is time.
     pub(super) fn refresh_prices(&mut self, now: Now) {
         self.forecast
             .asked
             .take_if(|asked| now.boot_ns >= asked.deadline);
-        let idle = self.forecast.asked.is_none() && !self.state.nodes().is_empty();
-        if !(self.policy.solver
-            && self.forecast.changed
-            && idle
-            && now.boot_ns >= self.forecast.due)
-        {
+        let due = self.prices_due();
+        if self.forecast.asked.is_some() || due.is_none_or(|due| now.boot_ns < due) {
+            return;
+        }
+        self.forecast.due = now.boot_ns + EVERY_NS;
+        if !self.watch.allows(now.boot_ns) {
             return;
         }
         self.forecast.changed = false;
-        self.forecast.due = now.boot_ns + EVERY_NS;
         let waiting = self.waiting_demands();
         let waiting = waiting.iter().map(|(demand, members)| (demand, *members));
         let mix = self.forecast.history.mix(waiting);

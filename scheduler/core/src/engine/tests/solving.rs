@@ -205,3 +205,26 @@ fn prices_are_asked_for_when_something_came_and_not_more_often_than_every_five_s
     world.passes(60 * SECOND_NS);
     assert_eq!(world.fluids.len(), 2, "nothing came");
 }
+
+#[test]
+fn without_nodes_nothing_is_due_and_a_solver_that_is_left_alone_is_not_asked_for_prices() {
+    let mut world = World::new();
+    world.submit(share("early", 10));
+    world.passes(SECOND_NS);
+    let due = world.engine.next_deadline();
+    assert!(due.is_none_or(|due| due > world.now.boot_ns), "{due:?}");
+    world.node("n1", 1);
+    for round in 0..3 {
+        world.submit(share(&format!("w{round}"), 10));
+        world.passes(10 * SECOND_NS);
+        let problem = world.fluids.last().unwrap().id;
+        let outcome = Err(SolveFailure::Killed);
+        world.input(Input::Solved { problem, outcome });
+    }
+    let asked = world.fluids.len();
+    world.submit(share("late", 10));
+    world.passes(60 * SECOND_NS);
+    assert_eq!(world.fluids.len(), asked);
+    let due = world.engine.next_deadline();
+    assert!(due.is_none_or(|due| due > world.now.boot_ns), "{due:?}");
+}
