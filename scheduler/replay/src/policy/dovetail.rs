@@ -1,7 +1,5 @@
 //! The product's own online decision, on a board of the replayed cluster.
 
-pub mod rooms;
-
 use super::{Policy, Scoring};
 use crate::{
     cluster::{Cluster, Decision, GpuSet, PODS_PER_NODE_MAX},
