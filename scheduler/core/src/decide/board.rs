@@ -13,7 +13,7 @@ mod matrix;
 
 use super::{
     Ask,
-    score::{Hosts, Scored, Scorer},
+    score::{Hosts, Looked, Scored, Scorer, Seen},
 };
 use crate::{
     packing::{Demand, Mix, Prices, Room},
@@ -42,6 +42,8 @@ pub struct Board {
     view: ClusterView,
     /// By index in the view.
     rooms: Vec<Room>,
+    /// By index in the view: what this scorer sees of it.
+    seen: Vec<Seen>,
     interner: Interner,
     mix: Mix,
     prices: Prices,
@@ -74,6 +76,7 @@ impl Board {
             policy,
             view: ClusterView::default(),
             rooms: Vec::new(),
+            seen: Vec::new(),
             interner: Interner::new(policy),
             mix: Mix::default(),
             prices: Prices::default(),
@@ -124,6 +127,7 @@ impl Board {
             }
             Err(index) => {
                 let room = self.interner.room(&node, None);
+                self.seen.insert(index, self.scorer.see(&room));
                 self.rooms.insert(index, room);
                 self.view.nodes.insert(index, node);
                 self.columns.stale = true;
@@ -137,6 +141,7 @@ impl Board {
         if let Some(index) = self.view.index_of(name) {
             self.view.nodes.remove(index);
             self.rooms.remove(index);
+            self.seen.remove(index);
             self.columns.stale = true;
         }
     }
@@ -217,10 +222,10 @@ impl Board {
     /// Brings every score up to date, so that the next decision finds them ready.
     pub fn catch_up(&mut self) {
         self.settle();
-        let (rooms, columns, interner) = (&self.rooms, &self.columns, &self.interner);
-        let (scorer, hosts) = (&self.scorer, &self.hosts);
+        let places = Places::of(&self.scorer, &self.rooms, &self.seen, &self.columns);
+        let (interner, hosts) = (&self.interner, &self.hosts);
         self.matrix.catch_up(
-            |column| scorer.look(&rooms[columns.node[column as usize]]),
+            |column| places.look(column),
             |looked, class| value(looked.score(interner.demand(class), &hosts[class.0 as usize])),
         );
     }
@@ -245,12 +250,10 @@ impl Board {
     /// The best node for a member of this class; the first of equals in the order of ties.
     pub(super) fn best(&mut self, class: ClassId) -> Option<usize> {
         self.settle();
-        let (rooms, columns, scorer) = (&self.rooms, &self.columns, &self.scorer);
+        let places = Places::of(&self.scorer, &self.rooms, &self.seen, &self.columns);
         let (demand, hosts) = (self.interner.demand(class), &self.hosts[class.0 as usize]);
-        let column = self.matrix.best(class, |column| {
-            let room = &rooms[columns.node[column as usize]];
-            value(scorer.look(room).score(demand, hosts))
-        })?;
+        let score = |column| value(places.look(column).score(demand, hosts));
+        let column = self.matrix.best(class, score)?;
         Some(self.columns.node[column as usize])
     }
 
@@ -281,21 +284,22 @@ impl Board {
 
     /// The best GPUs for a member of this class on a node that takes it; none if it does not fit.
     pub(super) fn gpus(&self, class: ClassId, node: usize) -> Option<Vec<usize>> {
-        let room = &self.rooms[node];
-        let scored = self.scored(class, room)?;
+        let scored = self.scored(class, node)?;
         let taken = |index: &usize| scored.gpus >> index & 1 == 1;
-        Some((0..room.gpus.len()).filter(taken).collect())
+        Some((0..self.rooms[node].gpus.len()).filter(taken).collect())
     }
 
-    fn scored(&self, class: ClassId, room: &Room) -> Option<Scored> {
-        self.scorer.score(room, self.interner.demand(class))
+    fn scored(&self, class: ClassId, node: usize) -> Option<Scored> {
+        let looked = self.scorer.look_again(&self.rooms[node], &self.seen[node]);
+        let (demand, hosts) = (self.interner.demand(class), &self.hosts[class.0 as usize]);
+        looked.score(demand, hosts)
     }
 
     /// Nodes that take a member of this workload, best first.
     pub(super) fn candidates(&mut self, ask: &Ask<'_>) -> Vec<usize> {
         let class = self.class(ask);
         self.settle();
-        let value = |index: usize| value(self.scored(class, &self.rooms[index]));
+        let value = |index: usize| value(self.scored(class, index));
         let mut fitting: Vec<(Reverse<u16>, u64, usize)> = (0..self.rooms.len())
             .map(|index| (Reverse(value(index)), self.view.nodes[index].tie, index))
             .filter(|(value, ..)| value.0 > 0)
@@ -313,13 +317,10 @@ impl Board {
         let enough = REFRESH_AFTER.max(self.rooms.len() / REFRESH_NODES);
         if self.unseen >= enough && self.trial.is_none() {
             self.unseen = 0;
-            let kinds = self.scorer.judge();
-            if kinds.contains(&true) {
-                let touched = |room: &Room| kinds.get(room.kind as usize) == Some(&true);
-                let rooms = self.rooms.iter().zip(&self.columns.of);
-                for (_, column) in rooms.filter(|(room, _)| touched(room)) {
-                    self.matrix.changed(*column);
-                }
+            let news = self.scorer.judge();
+            let rooms = self.rooms.iter().zip(&self.columns.of);
+            for (_, column) in rooms.filter(|(room, _)| self.scorer.concerns(&news, room)) {
+                self.matrix.changed(*column);
             }
         }
     }
@@ -330,6 +331,11 @@ impl Board {
         self.scorer = Scorer::new(&mix, &self.prices, empties);
         self.scorer.count(&self.rooms);
         self.scorer.judge();
+        self.seen = self
+            .rooms
+            .iter()
+            .map(|room| self.scorer.see(room))
+            .collect();
         let demands = self.interner.demands();
         self.hosts = demands.map(|demand| self.scorer.hosts(demand)).collect();
         self.matrix.reset(self.rooms.len());
@@ -337,6 +343,7 @@ impl Board {
 
     fn set_room(&mut self, index: usize, room: Room) {
         self.scorer.follow(&self.rooms[index], &room);
+        self.seen[index] = self.scorer.see(&room);
         self.rooms[index] = room;
         self.unseen = self.unseen.saturating_add(1);
         if !self.columns.stale {
@@ -364,6 +371,31 @@ impl Board {
             of,
             stale: false,
         };
+    }
+}
+
+/// Everything that a score is made of but the demand.
+#[derive(Debug, Clone, Copy)]
+struct Places<'a> {
+    scorer: &'a Scorer,
+    rooms: &'a [Room],
+    seen: &'a [Seen],
+    columns: &'a Columns,
+}
+
+impl<'a> Places<'a> {
+    fn of(scorer: &'a Scorer, rooms: &'a [Room], seen: &'a [Seen], columns: &'a Columns) -> Self {
+        Self {
+            scorer,
+            rooms,
+            seen,
+            columns,
+        }
+    }
+
+    fn look(self, column: Column) -> Looked<'a> {
+        let node = self.columns.node[column as usize];
+        self.scorer.look_again(&self.rooms[node], &self.seen[node])
     }
 }
 

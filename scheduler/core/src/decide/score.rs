@@ -20,9 +20,10 @@ mod work;
 use crate::packing::{Demand, Mix, Prices, Room};
 use kind::Kind;
 use level::Levels;
-pub use look::Looked;
+pub use look::{Looked, Seen};
 pub use reserve::Hosts;
 use reserve::Reserve;
+use std::borrow::Cow;
 use work::Work;
 
 /// How good a place is, and which GPUs of the node are meant.
@@ -42,6 +43,8 @@ pub struct Scorer {
     empties: Vec<Room>,
     levels: Levels,
     reserves: Vec<Reserve>,
+    /// By kind: the numbers of the reserves that are short there.
+    short: Vec<Vec<usize>>,
     /// Compute that the mix asks for.
     asked: u128,
     /// Compute that is free in the counted rooms.
@@ -62,6 +65,7 @@ impl Scorer {
             empties: empties.to_vec(),
             levels: Levels::new(),
             reserves: reserve::of(mix, empties),
+            short: vec![Vec::new(); empties.len()],
             asked: reserve::asked(mix),
             free: 0,
         }
@@ -74,7 +78,7 @@ impl Scorer {
 
     /// Where members of this demand can go at all; it is the same as long as the scorer lives.
     pub fn hosts(&self, demand: &Demand) -> Hosts {
-        reserve::hosts(&self.empties, demand)
+        reserve::hosts(&self.reserves, &self.empties, demand)
     }
 
     /// Counts what is free in these rooms, which are all there are.
@@ -93,22 +97,47 @@ impl Scorer {
         reserves.for_each(|reserve| reserve.follow(before, after));
     }
 
-    /// Says in which places of the counted rooms little is left, or no longer. By kind: whether
-    /// nodes must be scored again.
+    /// Says in which places of the counted rooms little is left, or no longer, and returns the
+    /// numbers of the reserves of which that is news.
     ///
     /// Worth doing every fifty placements or so: seldom enough to cost little, and often enough
     /// that a reserve is neither missed nor swings.
-    pub fn judge(&mut self) -> Vec<bool> {
+    pub fn judge(&mut self) -> Vec<usize> {
         let changed = reserve::judge(&mut self.reserves, self.asked, self.free);
-        let changed = || self.reserves.iter().zip(&changed).filter(|(_, c)| **c);
-        let kinds = (0..).zip(&self.kinds);
-        let touched = kinds.map(|(kind, _)| changed().any(|(reserve, _)| reserve.is_on(kind)));
-        touched.collect()
+        for (kind, short) in (0..).zip(&mut self.short) {
+            let numbers = self.reserves.iter().enumerate();
+            let here = numbers.filter(|(_, reserve)| reserve.is_short_on(kind));
+            *short = here.map(|(number, _)| number).collect();
+        }
+        let numbers = (0..).zip(changed).filter(|(_, changed)| *changed);
+        numbers.map(|(number, _)| number).collect()
+    }
+
+    /// Whether scores of this room change when this is news of the reserves of these numbers.
+    pub fn concerns(&self, news: &[usize], room: &Room) -> bool {
+        let mut reserves = news.iter().map(|number| &self.reserves[*number]);
+        reserves.any(|reserve| reserve.milli_of(room) > 0)
+    }
+
+    fn short_on(&self, kind: u32) -> impl Iterator<Item = (usize, &Reserve)> {
+        let numbers = self.short.get(kind as usize).into_iter().flatten();
+        numbers.map(|number| (*number, &self.reserves[*number]))
     }
 
     /// Looks at a room once, so that many demands can be scored on it.
     pub fn look<'a>(&'a self, room: &'a Room) -> Looked<'a> {
-        Looked::new(self, room)
+        Looked::new(self, room, Cow::Owned(self.see(room)))
+    }
+
+    /// What `look` sees of a room, to be kept while neither the room nor the scorer changes.
+    pub fn see(&self, room: &Room) -> Seen {
+        let kind = self.kinds.get(room.kind as usize);
+        kind.map_or_else(Seen::default, |kind| Seen::of(kind, room))
+    }
+
+    /// A look at a room that was seen before.
+    pub fn look_again<'a>(&'a self, room: &'a Room, seen: &'a Seen) -> Looked<'a> {
+        Looked::new(self, room, Cow::Borrowed(seen))
     }
 
     /// How good this room is for a member, or nothing if it does not fit.

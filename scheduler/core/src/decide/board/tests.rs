@@ -12,7 +12,12 @@ use proptest::prelude::*;
 fn looked_up(board: &Board, ask: &Ask<'_>, class: ClassId) -> Option<usize> {
     let nodes = board.view.nodes.iter().zip(&board.rooms).enumerate();
     let scored = nodes.filter_map(|(index, (node, room))| {
-        let scored = board.scored(class, room);
+        let scored = board.scorer.score(room, board.interner.demand(class));
+        assert_eq!(
+            scored,
+            board.scored(class, index),
+            "what is kept is what is there"
+        );
         let value = value(scored);
         let refused = rule::refusal(node, ask, &board.policy);
         assert_eq!(value > 0, refused.is_none(), "{refused:?} on {room:?}");

@@ -39,7 +39,7 @@ impl<'a> ByScore<'a> {
         }
         let row = |demand: &'a Demand| Row {
             demand,
-            hosts: Hosts::new(),
+            hosts: Hosts::default(),
             values: Vec::new(),
             read: 0,
         };

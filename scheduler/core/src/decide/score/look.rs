@@ -3,13 +3,13 @@
 use super::{
     Scored, Scorer,
     kind::Kind,
-    level::Levels,
-    reserve::{self, Hosts, Reserve, Taken},
+    reserve::{self, Hosts, Taken},
     state::{self, State, WHOLE_ONE},
     table::{Row, WEIGHT_BITS},
 };
 use crate::packing::{Demand, Gpus, Room};
 use dovetail_model::units::{CpuMilli, WHOLE_GPU};
+use std::borrow::Cow;
 
 /// Value of a place that spoils and costs nothing but its level. Sixteen whole GPUs at twice
 /// their common price, on places that are short, stay above zero.
@@ -18,36 +18,62 @@ const VALUE_BASE: i64 = 50_000;
 /// Compute of an empty GPU.
 const WHOLE: i64 = WHOLE_GPU.0.cast_signed();
 
-/// A room, and what is the same for every demand on it.
-#[derive(Debug)]
-pub struct Looked<'a> {
-    room: &'a Room,
-    levels: &'a Levels,
-    /// Nothing if the room is of a kind that the scorer has not been told of.
-    kind: Option<&'a Kind>,
+/// What is seen of a room once for all demands. It is good as long as the room and the scorer are
+/// the same.
+#[derive(Debug, Clone, Default)]
+pub struct Seen {
     states: Vec<State>,
-    /// Reserves that are short here.
-    short: Vec<&'a Reserve>,
     empty: u32,
     /// What typical work can use of it, as it is, less what lacks CPU.
     worth: i64,
 }
 
-impl<'a> Looked<'a> {
-    pub(super) fn new(scorer: &'a Scorer, room: &'a Room) -> Self {
-        let kind = scorer.kinds.get(room.kind as usize);
-        let reserves = scorer.reserves.iter();
-        let mut looked = Self {
-            states: kind.map_or_else(Vec::new, |kind| state::of(room, &kind.groups)),
-            short: reserves.filter(|r| r.is_short_on(room.kind)).collect(),
+/// A room, and what was seen of it.
+#[derive(Debug)]
+pub struct Looked<'a> {
+    scorer: &'a Scorer,
+    room: &'a Room,
+    /// Nothing if the room is of a kind that the scorer has not been told of.
+    kind: Option<&'a Kind>,
+    seen: Cow<'a, Seen>,
+}
+
+impl Seen {
+    pub(super) fn of(kind: &Kind, room: &Room) -> Self {
+        let mut seen = Self {
+            states: state::of(room, &kind.groups),
             empty: reserve::empty(room),
-            room,
-            levels: &scorer.levels,
-            kind,
             worth: 0,
         };
-        looked.worth = kind.map_or(0, |kind| looked.rest(kind, room.cpu).worth(kind));
-        looked
+        seen.worth = seen.rest(kind, room.cpu).worth(kind);
+        seen
+    }
+
+    /// The room with so much CPU and all of its GPUs.
+    fn rest<'k>(&self, kind: &'k Kind, cpu: CpuMilli) -> Rest<'k> {
+        let mut rest = Rest {
+            cpu: cpu.0,
+            first_row: kind.tables.first().map(|table| table.row(cpu.0)),
+            compute: 0,
+            used_by_one: 0,
+            empty: 0,
+            paid: 0,
+        };
+        for state in &self.states {
+            rest.put(kind, *state, state.count());
+        }
+        rest
+    }
+}
+
+impl<'a> Looked<'a> {
+    pub(super) fn new(scorer: &'a Scorer, room: &'a Room, seen: Cow<'a, Seen>) -> Self {
+        Self {
+            scorer,
+            room,
+            kind: scorer.kinds.get(room.kind as usize),
+            seen,
+        }
     }
 
     /// How good the room is for a member, or nothing if it does not fit. `hosts` is what the
@@ -66,7 +92,7 @@ impl<'a> Looked<'a> {
             broken: 0,
         };
         match demand.gpus {
-            Gpus::None => Some(self.scored(kind, taken, &self.rest(kind, cpu), 0)),
+            Gpus::None => Some(self.scored(kind, taken, &self.seen.rest(kind, cpu), 0)),
             Gpus::Share => self.share(kind, taken, cpu),
             Gpus::Whole(count) => self.whole(kind, taken, cpu, count),
         }
@@ -75,9 +101,14 @@ impl<'a> Looked<'a> {
     /// On the best GPU; the first of equals.
     fn share(&self, kind: &Kind, mut taken: Taken<'_>, cpu: CpuMilli) -> Option<Scored> {
         let demand = taken.demand;
-        let whole = self.rest(kind, cpu);
+        let whole = self.seen.rest(kind, cpu);
         let mut best: Option<Scored> = None;
-        for state in self.states.iter().filter(|state| state.gpu.fits(demand)) {
+        for state in self
+            .seen
+            .states
+            .iter()
+            .filter(|state| state.gpu.fits(demand))
+        {
             let after = state.after(demand, kind.groups[state.group].1);
             let mut rest = whole;
             rest.remove(kind, *state, 1);
@@ -100,9 +131,9 @@ impl<'a> Looked<'a> {
         cpu: CpuMilli,
         count: u32,
     ) -> Option<Scored> {
-        let mut rest = self.rest(kind, cpu);
+        let mut rest = self.seen.rest(kind, cpu);
         let (mut missing, mut gpus) = (count, 0);
-        for state in &self.states {
+        for state in &self.seen.states {
             if state.gpu.fits(taken.demand) {
                 let here = state.gpus.count_ones().min(missing);
                 rest.remove(kind, *state, here);
@@ -116,34 +147,17 @@ impl<'a> Looked<'a> {
     }
 
     fn scored(&self, kind: &Kind, taken: Taken<'_>, rest: &Rest<'_>, gpus: u64) -> Scored {
-        let gain = (rest.worth(kind) - self.worth) >> WEIGHT_BITS;
-        let tolls = self.short.iter();
-        let toll = tolls.map(|short| short.toll(self.room, self.empty, taken));
-        let toll = toll.max().map_or(0, u64::cast_signed);
+        let gain = (rest.worth(kind) - self.seen.worth) >> WEIGHT_BITS;
+        let tolls = self.scorer.short_on(self.room.kind);
+        let tolls =
+            tolls.map(|(number, short)| short.toll(number, self.room, self.seen.empty, taken));
+        let toll = tolls.max().map_or(0, u64::cast_signed);
         let price = rest.paid + kind.host(taken.demand) + toll;
-        let value = VALUE_BASE + self.levels.of(gain) - price;
+        let value = VALUE_BASE + self.scorer.levels.of(gain) - price;
         Scored {
             value: u16::try_from(value.max(0)).unwrap_or(u16::MAX),
             gpus,
         }
-    }
-}
-
-impl Looked<'_> {
-    /// The room with so much CPU and all of its GPUs.
-    fn rest<'k>(&self, kind: &'k Kind, cpu: CpuMilli) -> Rest<'k> {
-        let mut rest = Rest {
-            cpu: cpu.0,
-            first_row: kind.tables.first().map(|table| table.row(cpu.0)),
-            compute: 0,
-            used_by_one: 0,
-            empty: 0,
-            paid: 0,
-        };
-        for state in &self.states {
-            rest.put(kind, *state, state.count());
-        }
-        rest
     }
 }
 

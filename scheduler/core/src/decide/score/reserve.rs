@@ -21,12 +21,19 @@ const SLACK_PERCENT: u128 = 5;
 const RESERVES_MAX: usize = 64;
 
 /// By kind of node: whether an empty one takes a member.
-pub type Hosts = Vec<bool>;
+type Kinds = Vec<bool>;
+
+/// Where members of a demand can go at all.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts {
+    /// The reserves that they are bound in themselves, as bits by number: there they pay nothing.
+    within: u64,
+}
 
 /// Places of work that is bound alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reserve {
-    hosts: Hosts,
+    kinds: Kinds,
     /// Whole GPUs of one node that it takes at least.
     gpus: u32,
     /// What a place must have beside GPUs: the mean of the classes that are bound exactly so.
@@ -40,24 +47,24 @@ pub(super) struct Reserve {
 }
 
 /// A class, where it can go, and how often it comes.
-type Bound<'a> = (&'a Demand, Hosts, u64);
+type Bound<'a> = (&'a Demand, Kinds, u64);
 
 /// The reserves of a mix, the one that most is asked of first; none is short yet.
 pub(super) fn of(mix: &Mix, kinds: &[Room]) -> Vec<Reserve> {
     let classes = mix.classes.iter();
     let bound: Vec<Bound<'_>> = classes
         .filter(|(demand, _)| demand.gpus != Gpus::None)
-        .map(|(demand, weight)| (demand, hosts(kinds, demand), *weight))
-        .filter(|(_, hosts, _)| hosts.contains(&true))
+        .map(|(demand, weight)| (demand, taking(kinds, demand), *weight))
+        .filter(|(_, kinds, _)| kinds.contains(&true))
         .collect();
     let everywhere = kinds.iter().map(|empty| !empty.gpus.is_empty());
-    let everywhere: Hosts = everywhere.collect();
+    let everywhere: Kinds = everywhere.collect();
     let mut reserves: Vec<Reserve> = Vec::new();
-    for (demand, hosts, _) in &bound {
+    for (demand, kinds, _) in &bound {
         let gpus = demand.gpu_count();
-        let known = |reserve: &Reserve| reserve.gpus == gpus && reserve.hosts == *hosts;
-        if (gpus > 1 || *hosts != everywhere) && !reserves.iter().any(known) {
-            reserves.push(Reserve::new(hosts, gpus, &bound));
+        let known = |reserve: &Reserve| reserve.gpus == gpus && reserve.kinds == *kinds;
+        if (gpus > 1 || *kinds != everywhere) && !reserves.iter().any(known) {
+            reserves.push(Reserve::new(kinds, gpus, &bound));
         }
     }
     reserves.sort_by_key(|reserve| std::cmp::Reverse(reserve.asked));
@@ -65,8 +72,18 @@ pub(super) fn of(mix: &Mix, kinds: &[Room]) -> Vec<Reserve> {
     reserves
 }
 
-/// Where a member can go at all.
-pub(super) fn hosts(kinds: &[Room], demand: &Demand) -> Hosts {
+/// What these reserves say of a demand.
+pub(super) fn hosts(reserves: &[Reserve], kinds: &[Room], demand: &Demand) -> Hosts {
+    let (kinds, gpus) = (taking(kinds, demand), demand.gpu_count());
+    let within = |reserve: &Reserve| gpus >= reserve.gpus && is_within(&kinds, &reserve.kinds);
+    let bits = reserves.iter().zip(0..u64::BITS);
+    let within = bits.filter(|(reserve, _)| within(reserve));
+    Hosts {
+        within: within.fold(0, |bits, (_, number)| bits | 1 << number),
+    }
+}
+
+fn taking(kinds: &[Room], demand: &Demand) -> Kinds {
     kinds.iter().map(|empty| empty.fits(demand)).collect()
 }
 
@@ -95,14 +112,14 @@ pub(super) fn judge(reserves: &mut [Reserve], asked: u128, free: u128) -> Vec<bo
 }
 
 impl Reserve {
-    fn new(hosts: &Hosts, gpus: u32, bound: &[Bound<'_>]) -> Self {
+    fn new(kinds: &Kinds, gpus: u32, bound: &[Bound<'_>]) -> Self {
         let within = bound
             .iter()
-            .filter(|(demand, other, _)| demand.gpu_count() >= gpus && is_within(other, hosts));
+            .filter(|(demand, other, _)| demand.gpu_count() >= gpus && is_within(other, kinds));
         let asked = within.map(|(demand, _, weight)| compute(demand, *weight));
         let alike = bound
             .iter()
-            .filter(|(demand, other, _)| demand.gpu_count() == gpus && other == hosts);
+            .filter(|(demand, other, _)| demand.gpu_count() == gpus && other == kinds);
         let mean = |amount: &dyn Fn(&Demand) -> u64| {
             let sums = alike
                 .clone()
@@ -113,7 +130,7 @@ impl Reserve {
             u64::try_from(sums.0 / sums.1.max(1)).unwrap_or(u64::MAX)
         };
         Self {
-            hosts: hosts.clone(),
+            kinds: kinds.clone(),
             gpus,
             cpu: CpuMilli(mean(&|demand| demand.cpu.0)),
             memory: Bytes(mean(&|demand| demand.memory.0)),
@@ -140,20 +157,20 @@ impl Reserve {
         self.short && self.is_on(kind)
     }
 
-    /// Whether these nodes are among its places.
-    pub(super) fn is_on(&self, kind: u32) -> bool {
-        self.hosts.get(kind as usize).copied().unwrap_or(false)
+    fn is_on(&self, kind: u32) -> bool {
+        self.kinds.get(kind as usize).copied().unwrap_or(false)
     }
 
-    /// What a member pays that takes this of a room: nothing if it is bound here itself.
-    pub(super) fn toll(&self, room: &Room, empty: u32, taken: Taken<'_>) -> u64 {
+    /// What a member pays to the reserve of this number that takes this of a room: nothing if it
+    /// is bound here itself.
+    pub(super) fn toll(&self, number: usize, room: &Room, empty: u32, taken: Taken<'_>) -> u64 {
         let Taken {
             demand,
             hosts,
             compute,
             broken,
         } = taken;
-        if demand.gpu_count() >= self.gpus && is_within(hosts, &self.hosts) {
+        if hosts.within >> number & 1 == 1 {
             return 0;
         }
         if self.gpus == 1 {
@@ -165,7 +182,8 @@ impl Reserve {
         before.saturating_sub(after) * self.milli()
     }
 
-    fn milli_of(&self, room: &Room) -> u64 {
+    /// Compute of the places in this room.
+    pub(super) fn milli_of(&self, room: &Room) -> u64 {
         if !self.is_on(room.kind) || room.slices == 0 {
             return 0;
         }
@@ -205,9 +223,9 @@ pub(super) fn empty(room: &Room) -> u32 {
     u32::try_from(empty.count()).unwrap_or(u32::MAX)
 }
 
-fn is_within(hosts: &Hosts, others: &Hosts) -> bool {
-    let mut pairs = hosts.iter().zip(others);
-    pairs.all(|(host, other)| !host || *other)
+fn is_within(kinds: &Kinds, others: &Kinds) -> bool {
+    let mut pairs = kinds.iter().zip(others);
+    pairs.all(|(kind, other)| !kind || *other)
 }
 
 /// Compute that so many members take, on the first device that does for them.

@@ -91,7 +91,7 @@ fn what_does_not_fit_has_no_score() {
     assert_eq!(scorer.score(&room(64, 3), &whole(2)).unwrap().gpus, 0b011);
 }
 
-fn judged(scorer: &mut Scorer, rooms: &[Room]) -> Vec<bool> {
+fn judged(scorer: &mut Scorer, rooms: &[Room]) -> Vec<usize> {
     scorer.count(rooms);
     scorer.judge()
 }
@@ -112,15 +112,15 @@ fn flexible_work_pays_on_places_that_bound_work_needs_once_they_are_short() {
     let mut scorer = Scorer::new(&mix, &Prices::default(), &[other(0), other(1)]);
     let value = |scorer: &Scorer, demand: &Demand| scorer.score(&other(1), demand).unwrap().value;
     let before = [&bound, &free].map(|demand| value(&scorer, demand));
-    assert_eq!(
-        judged(&mut scorer, &[other(1), other(1), other(0)]),
-        [false, false]
-    );
+    assert_eq!(judged(&mut scorer, &[other(1), other(1), other(0)]), []);
     // Half of what is free will be asked for, and the bound places are a third.
-    assert_eq!(
-        judged(&mut scorer, &[other(0), other(0), other(1)]),
-        [false, true]
-    );
+    assert_eq!(judged(&mut scorer, &[other(0), other(0), other(1)]), [0]);
+    let full = Room {
+        slices: 0,
+        ..other(1)
+    };
+    let concerned = [other(0), other(1), full].map(|room| scorer.concerns(&[0], &room));
+    assert_eq!(concerned, [false, true, false]);
     let after = [&bound, &free].map(|demand| value(&scorer, demand));
     assert_eq!(after, [before[0], before[1] - 200]);
 }
