@@ -165,7 +165,7 @@ impl Link {
         let opening = client.session(ReceiverStream::new(stream));
         let opened = timeout(OPEN_TIMEOUT, opening).await?.map_err(Box::new)?;
         *up = true;
-        let cluster = ClusterId(enrolled.cluster_id);
+        let cluster = ClusterId(enrolled.cluster_id.into());
         info!(%cluster, term = enrolled.term, "session with the scheduler is open");
         self.emit(LinkEvent::Up(cluster)).await?;
         tokio::select! {

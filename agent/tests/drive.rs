@@ -162,7 +162,7 @@ impl Node {
                 memory: Bytes(64 << 20),
                 gpus: Vec::new(),
             },
-            spec,
+            spec: spec.into(),
             owner: Owner {
                 uid: geteuid().as_raw(),
                 gid: getegid().as_raw(),
@@ -176,7 +176,7 @@ impl Node {
         self.revision += 1;
         let ids = |workloads: &[u64]| workloads.iter().map(|w| id(*w)).collect();
         let set = GrantSet {
-            cluster: ClusterId("ours".to_owned()),
+            cluster: ClusterId("ours".into()),
             epoch: Epoch {
                 term: Term(1),
                 revision: Revision(self.revision),
@@ -359,7 +359,7 @@ async fn a_granted_slice_runs_ends_and_is_forgotten_when_acknowledged() {
 async fn a_program_that_is_not_there_is_a_failed_start_with_its_name() {
     let mut node = Node::start("missing", "").await;
     let mut grant = node.grant(1, "");
-    grant.spec.argv = vec!["/no/such/program".to_owned()];
+    Arc::make_mut(&mut grant.spec).argv = vec!["/no/such/program".to_owned()];
     node.send(vec![grant], &[], &[]).await;
     let record = node.until_exited(1).await;
     assert!(

@@ -72,7 +72,7 @@ const GIBS: [u64; 5] = [4, 8, 16, 24, 30];
 pub(crate) fn inventory(index: u32) -> Inventory {
     let (name, gib, count, cores) = KINDS[index as usize % KINDS.len()];
     let gpu = |gpu| GpuInfo {
-        uuid: GpuUuid(format!("GPU-{index}-{gpu}")),
+        uuid: GpuUuid(format!("GPU-{index}-{gpu}").into()),
         index: gpu,
         name: name.to_owned(),
         model: GpuModel::of(name, Bytes(gib << 30)),
@@ -84,7 +84,7 @@ pub(crate) fn inventory(index: u32) -> Inventory {
     };
     Inventory {
         node: NodeName::new(&format!("node-{index}")).expect("a valid name"),
-        boot_id: BootId("boot".to_owned()),
+        boot_id: BootId("boot".into()),
         agent_version: String::new(),
         cpu: CpuMilli(cores * 1000),
         memory: Bytes(1 << 40),
@@ -212,7 +212,7 @@ fn caller(uid: u32) -> Caller {
         groups: vec![],
     };
     Caller {
-        tenant: Tenant(format!("uid:{uid}")),
+        tenant: Tenant(format!("uid:{uid}").into()),
         owner,
         operator: uid == 0,
     }
@@ -248,7 +248,7 @@ pub(crate) fn submission(number: u64) -> Input {
 /// An engine whose nodes have all reported.
 pub(crate) fn engine(nodes: u32) -> Engine {
     let mut engine = Engine::new(State::default(), Policy::default());
-    drop(engine.start(ClusterId("bench".to_owned()), NOW));
+    drop(engine.start(ClusterId("bench".into()), NOW));
     for index in 0..nodes {
         let inventory = inventory(index);
         let (node, boot_id) = (inventory.node.clone(), inventory.boot_id.clone());

@@ -226,7 +226,7 @@ fn recover(
 fn fresh_cluster() -> Result<ClusterId, RunError> {
     let uuid = fs::read_to_string(Path::new("/proc/sys/kernel/random/uuid"))
         .map_err(|error| RunError::System("draw the cluster's identity", error))?;
-    Ok(ClusterId(uuid.trim().to_owned()))
+    Ok(ClusterId(uuid.trim().into()))
 }
 
 /// Waits until this term is durable: only then is anybody served. Nothing: it cannot be made so.

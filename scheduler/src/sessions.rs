@@ -239,7 +239,7 @@ mod tests {
 
     fn grants(revision: u64) -> Box<GrantSet> {
         Box::new(GrantSet {
-            cluster: ClusterId("c".to_owned()),
+            cluster: ClusterId("c".into()),
             epoch: Epoch {
                 term: Term(1),
                 revision: Revision(revision),

@@ -47,7 +47,7 @@ impl World {
             groups: vec![],
         };
         let caller = Caller {
-            tenant: Tenant("uid:0".to_owned()),
+            tenant: Tenant("uid:0".into()),
             owner,
             operator: true,
         };
@@ -67,7 +67,7 @@ impl World {
             boot_id,
             session,
         })?;
-        self.tell(node, agent::Input::LinkUp(ClusterId("sim".to_owned())))
+        self.tell(node, agent::Input::LinkUp(ClusterId("sim".into())))
     }
 
     pub(super) fn breaks(&mut self, node: usize) -> Checked {
@@ -182,7 +182,7 @@ impl World {
         let slice = grant.placement.slice;
         oracle::starts_nothing_that_is_over(slice, &self.scheduler.durable)?;
         let kernel = &mut self.nodes[node].kernel;
-        let cluster = ClusterId("sim".to_owned());
+        let cluster = ClusterId("sim".into());
         let service = grant.spec.kind == WorkloadKind::Service;
         let made = KernelSlice {
             grant,

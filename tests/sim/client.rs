@@ -51,7 +51,7 @@ impl Clients {
         };
         let operator = cancel.is_some();
         let caller = Caller {
-            tenant: Tenant(format!("uid:{uid}")),
+            tenant: Tenant(format!("uid:{uid}").into()),
             owner: owner.clone(),
             operator,
         };

@@ -32,7 +32,7 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) fn boot_id(&self) -> BootId {
-        BootId(format!("boot-{}", self.boot))
+        BootId(format!("boot-{}", self.boot).into())
     }
 
     /// Power is gone: processes and cgroups with it, the disk stays.

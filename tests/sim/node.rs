@@ -72,7 +72,7 @@ impl Node {
 
     pub(crate) fn inventory(&self) -> Inventory {
         let gpu = |index| GpuInfo {
-            uuid: GpuUuid(format!("GPU-{}-{index}", self.name)),
+            uuid: GpuUuid(format!("GPU-{}-{index}", self.name).into()),
             index,
             name: NAME.to_owned(),
             model: GpuModel::of(NAME, Bytes(80 * GIB)),

@@ -39,7 +39,7 @@ impl Scheduler {
 
     pub(crate) fn start(&mut self, now: Now) -> Step {
         let mut engine = Engine::new(self.durable.clone(), Policy::default());
-        let effects = engine.start(ClusterId("sim".to_owned()), now);
+        let effects = engine.start(ClusterId("sim".into()), now);
         self.engine = Some(engine);
         self.life += 1;
         self.park(effects)

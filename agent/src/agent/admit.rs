@@ -195,7 +195,7 @@ mod tests {
         inventory.gpus[0].health = GpuHealth::Lost;
         assert!(matches!(admit(&inventory, &share(1, 1)), Verdict::Never(_)));
         let mut unknown = share(1, 1);
-        unknown.gpus[0].uuid = GpuUuid("GPU-other".to_owned());
+        unknown.gpus[0].uuid = GpuUuid("GPU-other".into());
         assert!(matches!(admit(&inventory, &unknown), Verdict::Never(_)));
     }
 

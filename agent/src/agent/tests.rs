@@ -19,11 +19,11 @@ pub(crate) fn node() -> NodeName {
 }
 
 pub(crate) fn ours() -> ClusterId {
-    ClusterId("ours".to_owned())
+    ClusterId("ours".into())
 }
 
 fn uuid(index: u32) -> GpuUuid {
-    GpuUuid(format!("GPU-{index}"))
+    GpuUuid(format!("GPU-{index}").into())
 }
 
 pub(crate) fn inventory() -> Inventory {
@@ -40,7 +40,7 @@ pub(crate) fn inventory() -> Inventory {
     };
     Inventory {
         node: node(),
-        boot_id: BootId("boot".to_owned()),
+        boot_id: BootId("boot".into()),
         agent_version: "0".to_owned(),
         cpu: CpuMilli(8000),
         memory: Bytes(32 << 30),
@@ -80,7 +80,7 @@ pub(crate) fn placement(workload: u64, gpu: u32) -> Placement {
 pub(crate) fn grant(workload: u64, gpu: u32) -> Grant {
     Grant {
         placement: placement(workload, gpu),
-        spec: WorkloadSpec::example("w"),
+        spec: WorkloadSpec::example("w").into(),
         owner: Owner {
             uid: 1000,
             gid: 1000,
@@ -365,7 +365,7 @@ fn a_failed_start_is_cleaned_up_before_it_is_reported() {
 #[test]
 fn another_cluster_is_not_obeyed_and_the_operator_is_told_once() {
     let mut node = Node::running();
-    let other = ClusterId("other".to_owned());
+    let other = ClusterId("other".into());
     node.handle(Input::LinkDown);
     let effects = node.handle(Input::LinkUp(other.clone()));
     assert!(matches!(acts(&effects)[..], [Effect::Alert(_)]));
@@ -409,7 +409,7 @@ fn a_restarted_agent_knows_what_runs_and_what_ended_meanwhile() {
 fn another_clusters_slice_is_kept_and_counts() {
     let mut node = Node::recovered(Recovered {
         highest: Some((ours(), epoch(1, 5))),
-        found: vec![found(1, &ClusterId("other".to_owned()))],
+        found: vec![found(1, &ClusterId("other".into()))],
         exits: Vec::new(),
     });
     node.handle(Input::LinkUp(ours()));
@@ -427,7 +427,7 @@ fn a_lost_spool_does_not_make_the_node_obey_another_cluster() {
         found: vec![found(1, &ours())],
         ..Recovered::default()
     });
-    let effects = node.handle(Input::LinkUp(ClusterId("other".to_owned())));
+    let effects = node.handle(Input::LinkUp(ClusterId("other".into())));
     assert!(matches!(acts(&effects)[..], [Effect::Alert(_)]));
 }
 

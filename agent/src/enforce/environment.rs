@@ -16,11 +16,7 @@ pub(super) fn environment(grant: &Grant) -> BTreeMap<String, String> {
     let slice = placement.slice;
     let first = grant.gang_nodes.first().unwrap_or(&placement.node);
     let members: Vec<&str> = grant.gang_nodes.iter().map(|node| node.as_str()).collect();
-    let gpus: Vec<&str> = placement
-        .gpus
-        .iter()
-        .map(|gpu| gpu.uuid.0.as_str())
-        .collect();
+    let gpus: Vec<&str> = placement.gpus.iter().map(|gpu| &*gpu.uuid.0).collect();
     let gpus = gpus.join(",");
     let nothing_visible = || "void".to_owned();
     let port = FIRST_PORT + slice.workload.0 % PORTS;
@@ -58,6 +54,7 @@ mod tests {
         units::{Bytes, CpuMilli, GpuMilli},
         workload::{Owner, WorkloadSpec},
     };
+    use std::sync::Arc;
 
     fn grant() -> Grant {
         let node = |name: &str| NodeName::new(name).unwrap();
@@ -74,10 +71,10 @@ mod tests {
                 memory: Bytes(1),
                 gpus: Vec::new(),
             },
-            spec: WorkloadSpec {
+            spec: Arc::new(WorkloadSpec {
                 gang_size: 2,
                 ..WorkloadSpec::example("train")
-            },
+            }),
             owner: Owner {
                 uid: 1,
                 gid: 1,
@@ -115,7 +112,7 @@ mod tests {
         );
         grant.placement.gpus = ["GPU-1", "GPU-2"]
             .map(|uuid| GpuGrant {
-                uuid: GpuUuid(uuid.to_owned()),
+                uuid: GpuUuid(uuid.into()),
                 index: 0,
                 compute: GpuMilli(1000),
                 memory: Bytes(1),
@@ -127,7 +124,7 @@ mod tests {
     #[test]
     fn what_dovetail_says_cannot_be_overruled_but_the_path_can() {
         let mut grant = grant();
-        grant.spec.env = BTreeMap::from(
+        Arc::make_mut(&mut grant.spec).env = BTreeMap::from(
             [("RANK", "7"), ("PATH", "/opt")].map(|(k, v)| (k.to_owned(), v.to_owned())),
         );
         let environment = environment(&grant);

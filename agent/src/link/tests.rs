@@ -72,7 +72,7 @@ impl Wire {
         let link = Link {
             socket: directory.path().join("socket"),
             node: tests::node(),
-            boot_id: BootId("boot".to_owned()),
+            boot_id: BootId("boot".into()),
             inventory: watched,
             outbox: outbox.clone(),
             events,

@@ -73,7 +73,7 @@ pub fn boot_id(proc_root: &Path) -> Result<BootId, ReadHostError> {
         let what = "a boot id";
         return Err(ReadHostError::Missing { path, what });
     }
-    Ok(BootId(id.to_owned()))
+    Ok(BootId(id.into()))
 }
 
 fn whole(path: &Path) -> Result<String, ReadHostError> {
@@ -305,10 +305,7 @@ mod tests {
         let directory = root.path().join("sys/kernel/random");
         fs::create_dir_all(&directory).unwrap();
         fs::write(directory.join("boot_id"), "simulated\n").unwrap();
-        assert_eq!(
-            boot_id(root.path()).unwrap(),
-            BootId("simulated".to_owned())
-        );
+        assert_eq!(boot_id(root.path()).unwrap(), BootId("simulated".into()));
     }
 
     #[test]

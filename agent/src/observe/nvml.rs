@@ -35,7 +35,7 @@ fn facts(device: &Device<'_>, index: u32) -> Result<GpuFacts, NvmlError> {
     let memory = device.memory_info()?;
     let name = device.name()?;
     Ok(GpuFacts {
-        uuid: GpuUuid(device.uuid()?),
+        uuid: GpuUuid(device.uuid()?.into()),
         index,
         model: GpuModel::of(&name, Bytes(memory.total)),
         name,

@@ -199,7 +199,7 @@ fn supervisor() -> PathBuf {
 }
 
 pub(crate) fn cluster() -> ClusterId {
-    ClusterId("cluster-1".to_owned())
+    ClusterId("cluster-1".into())
 }
 
 pub(crate) fn epoch() -> Epoch {
@@ -230,7 +230,7 @@ pub(crate) fn grant(argv: &[&str]) -> Grant {
             memory: Bytes(64 << 20),
             gpus: Vec::new(),
         },
-        spec,
+        spec: spec.into(),
         owner: Owner {
             uid: own,
             gid: own,

@@ -16,6 +16,7 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
     time::Instant,
 };
 
@@ -62,7 +63,8 @@ fn a_workload_runs_as_its_owner_with_nothing_of_ours() {
 fn the_environment_is_the_workloads_and_dovetails_alone() {
     let Some(host) = host() else { return };
     let mut grant = grant(&["env"]);
-    grant.spec.env = BTreeMap::from([("MINE".to_owned(), "a secret".to_owned())]);
+    Arc::make_mut(&mut grant.spec).env =
+        BTreeMap::from([("MINE".to_owned(), "a secret".to_owned())]);
     let slice = grant.placement.slice;
     assert_eq!(host.run(&grant).cause, ExitCause::Exit(0));
     let output = host.stdout(slice);
@@ -124,7 +126,7 @@ fn after_kill_and_remove_nothing_is_left() {
 fn a_slice_that_does_not_end_when_asked_is_killed_after_its_grace() {
     let Some(host) = host() else { return };
     let mut grant = shell("trap '' TERM; echo up; while :; do sleep 0.1; done");
-    grant.spec.stop_grace_ns = SECOND_NS;
+    Arc::make_mut(&mut grant.spec).stop_grace_ns = SECOND_NS;
     let slice = grant.placement.slice;
     let started = host.start(&grant);
     host.await_output(slice, "up");
@@ -145,7 +147,7 @@ fn the_stop_signal_reaches_every_process() {
         "(trap 'echo child; exit' USR1; echo up; while :; do sleep 0.1; done) & \
          trap 'wait; echo parent; exit 0' USR1; wait; wait",
     );
-    grant.spec.stop_signal = 10;
+    Arc::make_mut(&mut grant.spec).stop_signal = 10;
     let slice = grant.placement.slice;
     let started = host.start(&grant);
     host.await_output(slice, "up");
@@ -162,7 +164,7 @@ fn the_stop_signal_reaches_every_process() {
 fn a_slice_that_runs_too_long_is_told_as_timeout() {
     let Some(host) = host() else { return };
     let mut grant = grant(&["sleep", "600"]);
-    grant.spec.max_runtime_ns = Some(SECOND_NS / 2);
+    Arc::make_mut(&mut grant.spec).max_runtime_ns = Some(SECOND_NS / 2);
     assert_eq!(host.run(&grant).cause, ExitCause::Timeout);
 }
 
@@ -200,7 +202,7 @@ fn a_start_that_fails_says_what_and_why() {
         "failed to run `/etc/passwd`: Permission denied (os error 13)"
     );
     let mut nowhere = grant(&["true"]);
-    nowhere.spec.workdir = "/no/such/place".to_owned();
+    Arc::make_mut(&mut nowhere.spec).workdir = "/no/such/place".to_owned();
     let why = start_failure(&host, &nowhere);
     assert_eq!(
         why,
@@ -213,7 +215,7 @@ fn a_start_that_fails_says_what_and_why() {
         gid: NOBODY,
         groups: Vec::new(),
     };
-    private.spec.workdir = host.config.run_dir.to_str().unwrap().to_owned();
+    Arc::make_mut(&mut private.spec).workdir = host.config.run_dir.to_str().unwrap().to_owned();
     let why = start_failure(&host, &private);
     assert!(why.ends_with("Permission denied (os error 13)"), "{why}");
 }

@@ -8,6 +8,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use std::{
 fn a_cpu_burner_stays_within_its_limit_and_is_throttled() {
     let Some(host) = host() else { return };
     let mut burner = shell("while :; do :; done");
-    burner.spec.resources.cpu_limit = CpuMilli(200);
+    Arc::make_mut(&mut burner.spec).resources.cpu_limit = CpuMilli(200);
     let slice = burner.placement.slice;
     host.start(&burner);
     let before = (host.enforcer.usage(slice).unwrap().cpu_ns, Instant::now());
@@ -184,7 +185,7 @@ fn a_slice_that_nests_cgroups_is_removed_with_them() {
     let parent = host.leaf("freezer", own).parent().unwrap().to_owned();
     let mut nesting = shell("");
     let slice = nesting.placement.slice;
-    nesting.spec.argv[2] = format!(
+    Arc::make_mut(&mut nesting.spec).argv[2] = format!(
         "mkdir -p {0}/{1}/in/in && echo $$ > {0}/{1}/in/in/cgroup.procs && echo up; \
          trap '' TERM; while :; do sleep 1; done",
         parent.display(),

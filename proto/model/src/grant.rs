@@ -6,6 +6,7 @@ use crate::{
     workload::{Owner, WorkloadSpec},
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A GPU, or a part of one, given to a slice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub struct Grant {
     /// Where and how much.
     pub placement: Placement,
     /// What to run.
-    pub spec: WorkloadSpec,
+    pub spec: Arc<WorkloadSpec>,
     /// Whom it runs as.
     pub owner: Owner,
     /// Nodes of the gang's members, by rank.

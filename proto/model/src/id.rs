@@ -1,7 +1,7 @@
 //! Identities: each kind its own type, so that a node's name is never taken for a workload's.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 use thiserror::Error;
 
 /// Longest name of a node, workload or queue, in bytes: a DNS label's.
@@ -14,10 +14,11 @@ pub const NAME_MAX_BYTES: usize = 63;
 )]
 pub struct NameError(pub String);
 
-/// A name people gave: of a node, a workload or a queue.
+/// A name people gave: of a node, a workload or a queue. Copies share the text, as those of every
+/// identity here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 /// The name of a node.
 pub type NodeName = Name;
@@ -31,7 +32,7 @@ impl Name {
         let ends_well =
             bytes.first().is_some_and(|b| edge(*b)) && bytes.last().is_some_and(|b| edge(*b));
         if bytes.len() <= NAME_MAX_BYTES && ends_well && bytes.iter().all(|b| inner(*b)) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             // A hostile name must not fill a log or a reply.
             Err(NameError(text.chars().take(NAME_MAX_BYTES + 1).collect()))
@@ -62,7 +63,7 @@ macro_rules! text_id {
         $(#[$doc])*
         #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(pub String);
+        pub struct $name(pub Arc<str>);
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

@@ -38,7 +38,7 @@ fn read_set(wire: v1::GrantSet, fields: &mut Fields) -> Option<GrantSet> {
     let grants = read_grants(wire.grants, &released, fields);
     cluster?;
     Some(GrantSet {
-        cluster: ClusterId(wire.cluster_id),
+        cluster: ClusterId(wire.cluster_id.into()),
         epoch: Epoch {
             term: Term(wire.term),
             revision: Revision(wire.revision),
@@ -108,7 +108,7 @@ fn read_grant(wire: v1::Grant, fields: &mut Fields) -> Option<Grant> {
     groups?;
     Some(Grant {
         placement,
-        spec,
+        spec: spec.into(),
         owner: Owner {
             uid: wire.uid,
             gid: wire.gid,
@@ -161,7 +161,7 @@ fn read_gpus(wire: Vec<v1::GpuGrant>, fields: &mut Fields) -> Option<Vec<GpuGran
         }
         uuid?;
         Some(GpuGrant {
-            uuid: GpuUuid(gpu.uuid),
+            uuid: GpuUuid(gpu.uuid.into()),
             index: gpu.index,
             compute: GpuMilli(compute?.into()),
             memory: memory?,

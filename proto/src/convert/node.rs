@@ -49,7 +49,7 @@ pub fn hello(wire: &v1::Hello) -> Result<Hello, Violations> {
     let boot = fields.filled_line("boot_id", &wire.boot_id, ID_MAX_BYTES);
     let hello = node.zip(boot).map(|(node, ())| Hello {
         node,
-        boot_id: BootId(wire.boot_id.clone()),
+        boot_id: BootId(wire.boot_id.as_str().into()),
     });
     fields.finish(hello)
 }
@@ -93,7 +93,7 @@ fn read(wire: v1::Inventory, fields: &mut Fields) -> Option<Inventory> {
     boot.and(version)?;
     Some(Inventory {
         node: node?,
-        boot_id: BootId(wire.boot_id),
+        boot_id: BootId(wire.boot_id.into()),
         agent_version: wire.agent_version,
         cpu: CpuMilli(cpu?),
         memory: memory?,
@@ -154,7 +154,7 @@ fn read_gpu(wire: v1::Gpu, fields: &mut Fields) -> Option<GpuInfo> {
     uuid.and(name).and(pci)?;
     let memory = memory?;
     Some(GpuInfo {
-        uuid: GpuUuid(wire.uuid),
+        uuid: GpuUuid(wire.uuid.into()),
         index: index?,
         model: GpuModel::of(&wire.name, memory),
         name: wire.name,

@@ -26,8 +26,8 @@ use dovetail_model::{
 pub use answer::plan_of;
 pub use board::Board;
 pub use hold::Held;
-pub(crate) use pack::members;
-pub use pack::{find, fits, fits_now, place};
+pub use pack::{find, fits, fits_empty, place};
+pub(crate) use pack::{members, members_in};
 pub use round::{Round, round};
 
 /// A workload that wants a place.

@@ -27,7 +27,6 @@ use crate::{
 };
 use dovetail_model::{
     id::{ClusterId, NodeName, SliceId, Term, WorkloadId},
-    reason::Reason,
     time::Now,
 };
 use forecast::Forecast;
@@ -55,8 +54,6 @@ pub struct Engine {
     board: Board,
     /// Derived from `state`: what waits.
     pending: BTreeSet<QueueKey>,
-    /// Why it waits, as the last round said.
-    reasons: BTreeMap<WorkloadId, Reason>,
     /// Boot time before which no lease can end.
     lease_due: u64,
     /// Boot time before which a workload is not tried again.
@@ -100,7 +97,6 @@ impl Engine {
             live: BTreeMap::new(),
             board: Board::of(ClusterView::default(), policy),
             pending: BTreeSet::new(),
-            reasons: BTreeMap::new(),
             lease_due: u64::MAX,
             backoff: BTreeMap::new(),
             start_by: BTreeMap::new(),

@@ -10,6 +10,7 @@ use dovetail_model::{
     workload::{Owner, WorkloadSpec},
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// One durable fact. Applying the same events in the same order gives the same state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +60,7 @@ pub enum Event {
         /// Whom it runs as.
         owner: Owner,
         /// What it is.
-        spec: Box<WorkloadSpec>,
+        spec: Arc<WorkloadSpec>,
         /// The request that brought it.
         request: RequestKey,
     },

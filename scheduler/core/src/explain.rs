@@ -1,5 +1,6 @@
 //! Why a workload waits: the rules' own reasons, collected per node and GPU.
 
+mod least;
 mod nearest;
 mod needs;
 mod remedy;

@@ -62,7 +62,7 @@ fn start(journal: impl Journal + 'static, free_space: FreeSpace) -> Drive {
     Drive::start(Parts {
         engine: Engine::new(State::default(), Policy::default()),
         journal: Box::new(journal),
-        fresh: ClusterId("test".to_owned()),
+        fresh: ClusterId("test".into()),
         sessions: Arc::default(),
         solvers: Solvers {
             awaited: Box::new(Idle),
@@ -80,7 +80,7 @@ fn plenty() -> FreeSpace {
 
 fn caller() -> Caller {
     Caller {
-        tenant: Tenant("uid:7".to_owned()),
+        tenant: Tenant("uid:7".into()),
         owner: Owner {
             uid: 7,
             gid: 7,

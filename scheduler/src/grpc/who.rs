@@ -48,7 +48,7 @@ impl Identity {
             .ok_or_else(|| Status::unauthenticated("the kernel does not say who you are"))?;
         let uid = peer.uid();
         Ok(Caller {
-            tenant: Tenant(format!("uid:{uid}")),
+            tenant: Tenant(format!("uid:{uid}").into()),
             owner: Owner {
                 uid,
                 gid: peer.gid(),
@@ -129,7 +129,7 @@ mod tests {
 
     fn caller(uid: u32) -> Caller {
         Caller {
-            tenant: Tenant(format!("uid:{uid}")),
+            tenant: Tenant(format!("uid:{uid}").into()),
             owner: Owner {
                 uid,
                 gid: uid,

@@ -197,7 +197,7 @@ mod tests {
 
     fn batch() -> Batch {
         let made = |name: &str| Event::ClusterMade {
-            cluster: ClusterId(name.to_owned()),
+            cluster: ClusterId(name.into()),
         };
         Batch {
             term: Term(3),

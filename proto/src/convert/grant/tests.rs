@@ -2,6 +2,7 @@
 
 use super::*;
 use dovetail_model::{id::NodeName, workload::WorkloadSpec};
+use std::sync::Arc;
 
 fn grant(slice: &str) -> Grant {
     let slice: SliceId = slice.parse().unwrap();
@@ -13,16 +14,16 @@ fn grant(slice: &str) -> Grant {
             cpu: CpuMilli(1000),
             memory: Bytes(1 << 30),
             gpus: vec![GpuGrant {
-                uuid: GpuUuid("GPU-a".to_owned()),
+                uuid: GpuUuid("GPU-a".into()),
                 index: 3,
                 compute: GpuMilli(300),
                 memory: Bytes(24 << 30),
             }],
         },
-        spec: WorkloadSpec {
+        spec: Arc::new(WorkloadSpec {
             gang_size: 2,
             ..WorkloadSpec::example("train")
-        },
+        }),
         owner: Owner {
             uid: 1000,
             gid: 1000,
@@ -35,7 +36,7 @@ fn grant(slice: &str) -> Grant {
 fn good() -> GrantSet {
     let ids = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
     GrantSet {
-        cluster: ClusterId("c1".to_owned()),
+        cluster: ClusterId("c1".into()),
         epoch: Epoch {
             term: Term(2),
             revision: Revision(40),

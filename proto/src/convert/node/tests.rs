@@ -5,7 +5,7 @@ use dovetail_model::label::{LabelKey, LabelValue, Taint, TaintEffect};
 
 fn gpu(index: u32, name: &str, gib: u64) -> GpuInfo {
     GpuInfo {
-        uuid: GpuUuid(format!("GPU-{index}")),
+        uuid: GpuUuid(format!("GPU-{index}").into()),
         index,
         name: name.to_owned(),
         model: GpuModel::of(name, Bytes(gib << 30)),
@@ -36,7 +36,7 @@ fn taint(name: &str, text: &str) -> Taint {
 fn good() -> Inventory {
     Inventory {
         node: NodeName::new("n1").unwrap(),
-        boot_id: BootId("b1".to_owned()),
+        boot_id: BootId("b1".into()),
         agent_version: "0.1.0".to_owned(),
         cpu: CpuMilli(64_000),
         memory: Bytes(512 << 30),
@@ -175,7 +175,7 @@ fn sixty_four_gpus_bad_in_every_field_give_a_bounded_answer() {
 fn a_hello_names_node_and_boot() {
     let sent = Hello {
         node: NodeName::new("n1").unwrap(),
-        boot_id: BootId("b1".to_owned()),
+        boot_id: BootId("b1".into()),
     };
     assert_eq!(hello(&hello_to_wire(&sent)), Ok(sent));
     let fields: Vec<String> = hello(&v1::Hello::default())

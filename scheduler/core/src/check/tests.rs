@@ -46,7 +46,7 @@ fn taint(key: &str, value: &str) -> Taint {
 
 fn gpu(node: &str, index: u32) -> GpuInfo {
     GpuInfo {
-        uuid: GpuUuid(format!("{node}-{index}")),
+        uuid: GpuUuid(format!("{node}-{index}").into()),
         index,
         name: H100.to_owned(),
         model: GpuModel::of(H100, Bytes(80 * GIB)),
@@ -61,7 +61,7 @@ fn gpu(node: &str, index: u32) -> GpuInfo {
 fn inventory(node: &str) -> Inventory {
     Inventory {
         node: name(node),
-        boot_id: BootId("b".to_owned()),
+        boot_id: BootId("b".into()),
         agent_version: String::new(),
         cpu: CpuMilli(8000),
         memory: Bytes(64 * GIB),
@@ -75,7 +75,7 @@ fn inventory(node: &str) -> Inventory {
 }
 
 fn request(id: &str) -> RequestKey {
-    let tenant = Tenant("uid:1".to_owned());
+    let tenant = Tenant("uid:1".into());
     RequestKey {
         tenant,
         id: id.to_owned(),
@@ -141,11 +141,11 @@ impl World {
             groups: vec![],
         };
         let request = request(spec.name.as_str());
-        let tenant = Tenant(tenant.to_owned());
+        let tenant = Tenant(tenant.into());
         self.apply(Event::Submitted {
             tenant,
             owner,
-            spec: Box::new(spec),
+            spec: spec.into(),
             request,
         });
         WorkloadId(self.state.revision().0)
@@ -161,7 +161,7 @@ impl World {
                 GpuAmount::Whole { .. } => (GpuMilli(1000), Bytes(80 * GIB)),
             };
             GpuGrant {
-                uuid: GpuUuid(format!("{node}-{index}")),
+                uuid: GpuUuid(format!("{node}-{index}").into()),
                 index,
                 compute,
                 memory,
@@ -313,7 +313,7 @@ const MUTATIONS: [Mutation; 39] = [
         w.member(1, 0).gpus[1] = grant;
     }),
     ("UnknownGpu", |w| {
-        w.grant(0).uuid = GpuUuid("b-0".to_owned());
+        w.grant(0).uuid = GpuUuid("b-0".into());
     }),
     ("WrongGpuIndex", |w| w.grant(0).index = 7),
     ("GpuUnhealthy", |w| {
@@ -396,7 +396,7 @@ fn tenants_meet_on_a_gpu_only_if_the_policy_says_so() {
     world.add("uid:2", spec("stranger", Some(SHARE), 1), &[("a", &[0])]);
     assert_eq!(
         world.rejected(),
-        [Rejection::TenantsMixed(GpuUuid("a-0".to_owned()))]
+        [Rejection::TenantsMixed(GpuUuid("a-0".into()))]
     );
     world.policy.tenants_share_gpus = true;
     assert_eq!(world.rejected(), []);
@@ -414,7 +414,7 @@ fn a_share_of_all_compute_leaves_memory_to_others_where_a_whole_gpu_does_not() {
     world.add("uid:1", spec("one", Some(whole), 1), &[("b", &[1])]);
     assert_eq!(
         world.rejected(),
-        [Rejection::WholeGpuForeign(GpuUuid("b-1".to_owned()))]
+        [Rejection::WholeGpuForeign(GpuUuid("b-1".into()))]
     );
 }
 

@@ -209,6 +209,21 @@ impl Board {
         self.interner.demand(class)
     }
 
+    /// What a member of this workload takes, whether anything alike was asked for before or not.
+    pub fn describe(&self, ask: &Ask<'_>) -> Demand {
+        self.interner.describe(ask)
+    }
+
+    /// A node of each kind with nothing on it and CPU and memory without end, by kind.
+    pub fn kinds(&self) -> impl Iterator<Item = &NodeView> {
+        self.interner.kinds()
+    }
+
+    /// An empty node of each kind, by kind.
+    pub fn empties(&self) -> &[Room] {
+        self.interner.empties()
+    }
+
     /// The nodes that are open as if they were empty: by kind, with how many there are.
     pub fn empty_nodes(&self) -> Vec<(Room, u64)> {
         let empties = self.interner.empties().iter().cloned();

@@ -50,7 +50,7 @@ pub fn stranded_gang() -> Instance {
     };
     Instance {
         view: ClusterView::of([node("node-1", 8), node("node-2", 8)]),
-        tenant: Tenant("uid:1000".to_owned()),
+        tenant: Tenant("uid:1000".into()),
         specs: vec![spec("a", 1, 3), spec("b", 1, 3), spec("c", 2, 5)],
     }
 }
@@ -78,7 +78,7 @@ pub fn node(name: &str, gpus: u32) -> NodeView {
 fn gpu(node: &Name, index: u32) -> GpuView {
     let (name, memory) = ("NVIDIA H100 80GB HBM3", Bytes(80 << 30));
     GpuView {
-        uuid: GpuUuid(format!("GPU-{node}-{index}")),
+        uuid: GpuUuid(format!("GPU-{node}-{index}").into()),
         index,
         name: name.to_owned(),
         model: GpuModel::of(name, memory),

@@ -6,6 +6,7 @@
 
 use super::{Ask, board::Board, rule};
 use crate::{
+    packing::{Demand, Room},
     policy::Policy,
     view::{ClusterView, GpuView, NodeView},
 };
@@ -64,21 +65,46 @@ fn member(board: &Board, ask: &Ask<'_>, rank: u32, node: usize, gpus: Vec<usize>
     placement(view, ask, rank, grants.collect())
 }
 
-/// Whether all members fit now.
-pub fn fits_now(board: &mut Board, ask: &Ask<'_>) -> bool {
-    if ask.spec.gang_size == 1 {
-        let class = board.class(ask);
-        return board.best(class).is_some();
-    }
-    find(board, ask).is_some()
-}
-
 /// Whether all members fit in this view, by the rules alone.
 pub fn fits(view: &ClusterView, ask: &Ask<'_>, policy: &Policy) -> bool {
     let mut missing = ask.spec.gang_size;
     view.nodes.iter().any(|node| {
         missing -= members(node, ask, missing, policy);
         missing == 0
+    })
+}
+
+/// Members that fit in these rooms, up to so many.
+pub(crate) fn members_in<'r>(
+    rooms: impl IntoIterator<Item = &'r Room>,
+    demand: &Demand,
+    most: u32,
+) -> u32 {
+    let mut fit = 0;
+    for room in rooms {
+        if fit >= most {
+            break;
+        }
+        fit += room.members(demand, most - fit);
+    }
+    fit
+}
+
+/// Whether all members would fit if every node were empty and in service, as far as one node of
+/// each kind stands for all.
+pub fn fits_empty(board: &Board, ask: &Ask<'_>) -> bool {
+    let demand = board.describe(ask);
+    let most = ask.spec.gang_size;
+    let by_kind: Vec<u32> = board
+        .empties()
+        .iter()
+        .map(|empty| empty.members(&demand, most))
+        .collect();
+    let mut fit = 0_u32;
+    let mut rooms = board.rooms().iter();
+    rooms.any(|room| {
+        fit = fit.saturating_add(by_kind[room.kind as usize]);
+        fit >= most
     })
 }
 

@@ -1,22 +1,18 @@
 //! One round over the waiting queue: everybody who fits is placed, in order.
 
 use super::{Ask, Board, Held, hold, pack, window};
-use crate::{
-    explain,
-    plan::{Plan, Step},
-};
+use crate::plan::{Plan, Step};
 use dovetail_model::{
     grant::Placement,
     id::{Revision, Tenant, WorkloadId},
     label::{Labels, Toleration},
-    reason::Reason,
     resources::Resources,
 };
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Most looks at a node in a round, for requests that turn out not to fit: about half a second at
-/// the worst. What is left of the queue then is tried in a later round.
-const LOOKS_MAX: usize = 10_000_000;
+/// the worst, where no score is kept. What is left of the queue then is tried in a later round.
+const LOOKS_MAX: usize = 5_000_000;
 /// So many different requests are tried even where the nodes are many.
 const REFUSED_MIN: usize = 256;
 
@@ -27,8 +23,8 @@ pub struct Round {
     pub plan: Plan,
     /// What the solver should look at before it is committed.
     pub held: Option<Held>,
-    /// Who was tried and does not fit, and why, in queue order.
-    pub waiting: Vec<(WorkloadId, Reason)>,
+    /// Who was tried and does not fit, in queue order.
+    pub waiting: Vec<WorkloadId>,
 }
 
 /// One scheduling round over the waiting queue in order, with a problem for the solver if one may be
@@ -68,7 +64,7 @@ pub(super) struct Draft<'b, 'a> {
     /// In queue order.
     pub(super) waiting: Vec<Waiting<'a>>,
     /// Requests that did not fit. Room only shrinks in a round, so they will not.
-    refused: BTreeMap<Class<'a>, Reason>,
+    refused: BTreeSet<Class<'a>>,
     length: usize,
 }
 
@@ -83,7 +79,6 @@ pub(super) struct Drafted<'a> {
 pub(super) struct Waiting<'a> {
     pub(super) position: usize,
     pub(super) ask: Ask<'a>,
-    reason: Reason,
 }
 
 impl<'b, 'a> Draft<'b, 'a> {
@@ -92,7 +87,7 @@ impl<'b, 'a> Draft<'b, 'a> {
             board,
             placed: Vec::new(),
             waiting: Vec::new(),
-            refused: BTreeMap::new(),
+            refused: BTreeSet::new(),
             length: 0,
         }
     }
@@ -102,13 +97,8 @@ impl<'b, 'a> Draft<'b, 'a> {
         let position = self.length;
         self.length += 1;
         let class = class(&ask);
-        if let Some(reason) = self.refused.get(&class) {
-            let reason = reason.clone();
-            self.waiting.push(Waiting {
-                position,
-                ask,
-                reason,
-            });
+        if self.refused.contains(&class) {
+            self.waiting.push(Waiting { position, ask });
             return true;
         }
         if self.refused.len() >= refused_max(self.board.view().nodes.len()) {
@@ -120,20 +110,12 @@ impl<'b, 'a> Draft<'b, 'a> {
                 ask,
                 placements,
             }),
-            None => self.refuse(position, ask, class),
+            None => {
+                self.refused.insert(class);
+                self.waiting.push(Waiting { position, ask });
+            }
         }
         true
-    }
-
-    fn refuse(&mut self, position: usize, ask: Ask<'a>, class: Class<'a>) {
-        let reason = explain::dominant(self.board.view(), &ask, self.board.policy())
-            .expect("explanations come from the rules that refused it");
-        self.refused.insert(class, reason.clone());
-        self.waiting.push(Waiting {
-            position,
-            ask,
-            reason,
-        });
     }
 
     fn into_round(self, revision: Revision, held: Option<Held>) -> Round {
@@ -149,7 +131,7 @@ impl<'b, 'a> Draft<'b, 'a> {
                 parent: revision,
                 steps,
             },
-            waiting: waiting.map(|w| (w.ask.workload, w.reason)).collect(),
+            waiting: waiting.map(|w| w.ask.workload).collect(),
             held,
         }
     }

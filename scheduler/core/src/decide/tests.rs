@@ -18,7 +18,7 @@ use dovetail_model::{
 pub(crate) use super::instances::node;
 
 pub(crate) fn tenant(name: &str) -> Tenant {
-    Tenant(name.to_owned())
+    Tenant(name.into())
 }
 
 pub(crate) fn spec(name: &str) -> WorkloadSpec {

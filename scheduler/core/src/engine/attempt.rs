@@ -86,7 +86,6 @@ impl Engine {
             return;
         };
         self.pending.remove(&(Reverse(workload.spec.priority), id));
-        self.reasons.remove(&id);
         self.backoff.remove(&id);
         self.start_by.remove(&id);
         self.record(Event::Ended {

@@ -187,8 +187,10 @@ impl Engine {
                 seconds: left.div_ceil(SECOND_NS),
             };
         }
-        let unknown = Reason::AwaitingSolver;
-        self.reasons.get(&workload.id).cloned().unwrap_or(unknown)
+        let waits = !self.awaits_solver(workload.id);
+        let reason = waits.then(|| explain::dominant(&self.board, &ask(workload)));
+        // What fits is placed in this round or the next.
+        reason.flatten().unwrap_or(Reason::AwaitingSolver)
     }
 
     fn state_of(&self, workload: &Workload) -> WorkloadState {

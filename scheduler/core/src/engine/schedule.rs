@@ -14,7 +14,6 @@ use crate::{
 };
 use dovetail_model::{
     id::{NodeName, WorkloadId},
-    reason::Reason,
     time::Now,
     workload::WorkloadKind,
 };
@@ -68,9 +67,6 @@ impl Engine {
         }
         // In an open window only what may not wait is looked at; the rest will be packed together.
         if self.window.is_some() && tried.iter().all(|id| self.is_batch(*id)) {
-            tried
-                .iter()
-                .for_each(|id| self.note(*id, Reason::AwaitingSolver));
             return;
         }
         let tried = if self.window.is_some() {
@@ -124,9 +120,6 @@ impl Engine {
         if self.window.is_some() {
             plan.steps.retain(|step| !self.is_batch(step.workload));
         }
-        for (id, reason) in decided.waiting {
-            self.note(id, reason);
-        }
         self.commit_fresh(&plan, now);
         if let Some(held) = decided.held {
             self.hold(held, now);
@@ -168,16 +161,15 @@ impl Engine {
             .is_some_and(|w| w.spec.kind == WorkloadKind::Batch)
     }
 
-    fn note(&mut self, id: WorkloadId, reason: Reason) {
-        self.reasons.insert(id, reason);
+    /// Whether the solver has it, or batch work is being gathered that it belongs to.
+    pub(super) fn awaits_solver(&self, id: WorkloadId) -> bool {
+        let held = self.solve.as_ref().is_some_and(|solve| solve.holds(id));
+        held || self.window.is_some() && self.is_batch(id)
     }
 
     fn hold(&mut self, held: Held, now: Now) {
         self.solves += 1;
         self.counters.runs += 1;
-        for id in &held.workloads {
-            self.reasons.insert(*id, Reason::AwaitingSolver);
-        }
         let limit = held.problem.limits.hard_ms * 1_000_000 + SOLVE_GRACE_NS;
         self.effects
             .push(Effect::Solve(Box::new(held.problem.clone())));
@@ -336,7 +328,6 @@ impl Engine {
         if let Some(workload) = self.state.workload(id) {
             self.pending.remove(&(Reverse(workload.spec.priority), id));
         }
-        self.reasons.remove(&id);
         let placements = step.placements;
         self.record(Event::Placed {
             workload: id,

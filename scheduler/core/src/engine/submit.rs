@@ -15,7 +15,7 @@ use dovetail_model::{
     id::WorkloadId,
     workload::{Owner, WorkloadSpec},
 };
-use std::cmp::Reverse;
+use std::{cmp::Reverse, sync::Arc};
 
 impl Engine {
     pub(super) fn submit(
@@ -37,7 +37,7 @@ impl Engine {
         self.record(Event::Submitted {
             tenant: asked.caller.tenant.clone(),
             owner,
-            spec: Box::new(spec),
+            spec: Arc::new(spec),
             request: asked.into_key(),
         });
         self.pending.insert((Reverse(priority), id));
@@ -123,8 +123,7 @@ impl Engine {
             tenant: &caller.tenant,
             spec,
         };
-        // What fits in the room there is now fits in an empty cluster, and is cheaper to find out.
-        if decide::fits_now(&mut self.board, &ask) {
+        if decide::fits_empty(&self.board, &ask) {
             return Ok(());
         }
         let empty = self.empty_view();

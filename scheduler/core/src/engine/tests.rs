@@ -57,7 +57,7 @@ fn name(text: &str) -> Name {
 
 fn caller(uid: u32, operator: bool) -> Caller {
     Caller {
-        tenant: Tenant(format!("uid:{uid}")),
+        tenant: Tenant(format!("uid:{uid}").into()),
         owner: owner(uid),
         operator,
     }
@@ -73,7 +73,7 @@ fn owner(uid: u32) -> Owner {
 
 fn inventory(node: &str, gpus: u32) -> Inventory {
     let gpu = |index| GpuInfo {
-        uuid: GpuUuid(format!("GPU-{node}-{index}")),
+        uuid: GpuUuid(format!("GPU-{node}-{index}").into()),
         index,
         name: "NVIDIA H100 80GB HBM3".to_owned(),
         model: GpuModel::of("NVIDIA H100 80GB HBM3", Bytes(80 * GIB)),
@@ -85,7 +85,7 @@ fn inventory(node: &str, gpus: u32) -> Inventory {
     };
     Inventory {
         node: name(node),
-        boot_id: BootId("boot-1".to_owned()),
+        boot_id: BootId("boot-1".into()),
         agent_version: "test".to_owned(),
         cpu: CpuMilli(64_000),
         memory: Bytes(512 * GIB),
@@ -144,7 +144,7 @@ impl World {
             replies: 0,
             slow: false,
         };
-        let effects = world.engine.start(ClusterId("test".to_owned()), world.now);
+        let effects = world.engine.start(ClusterId("test".into()), world.now);
         world.carry_out(effects);
         world
     }

@@ -1,7 +1,9 @@
 //! Which node is nearest to taking a workload, and the one reason that says most.
 
+use super::least::Least;
 use crate::{
-    decide::{self, Ask, rule},
+    decide::{self, Ask, Board, rule},
+    packing::Demand,
     policy::Policy,
     view::{ClusterView, NodeView},
 };
@@ -9,9 +11,9 @@ use dovetail_model::reason::Reason;
 use std::cmp::Reverse;
 
 /// Distance of a reason that no free room will cure: as far as two things of which nothing is free.
-const FIXED: u64 = 2000;
+pub(super) const FIXED: u64 = 2000;
 /// Distance of a thing of which nothing is free.
-const NOTHING_FREE: u64 = 1000;
+pub(super) const NOTHING_FREE: u64 = 1000;
 
 /// What was seen of a node.
 pub(super) struct Look<'v> {
@@ -23,9 +25,43 @@ pub(super) struct Look<'v> {
     distance: u64,
 }
 
-/// Why a workload does not fit, in one reason; nothing if it does.
-pub(crate) fn dominant(view: &ClusterView, ask: &Ask<'_>, policy: &Policy) -> Option<Reason> {
-    dominant_of(&looks(view, ask, policy), ask, policy)
+/// Why a workload does not fit, in one reason; nothing if it does. It is the one of `dominant_of`,
+/// found without asking every node.
+pub(crate) fn dominant(board: &Board, ask: &Ask<'_>) -> Option<Reason> {
+    let demand = board.describe(ask);
+    let fit = decide::members_in(board.rooms(), &demand, ask.spec.gang_size);
+    let incomplete = rule::gang::refuses(ask, fit)?;
+    if fit > 0 {
+        return Some(incomplete);
+    }
+    let nearest = nearest(board, ask, &demand);
+    nearest.map_or(Some(Reason::NoNodes), |look| {
+        let reason = look.reasons.first()?;
+        Some(telling(reason, look.node, ask, board.policy()))
+    })
+}
+
+/// The nearest of nodes that take no member.
+fn nearest<'b>(board: &'b Board, ask: &Ask<'_>, demand: &Demand) -> Option<Look<'b>> {
+    let kinds = board.kinds();
+    let least: Vec<Least> = kinds
+        .map(|kind| Least::of(kind, ask, board.policy()))
+        .collect();
+    let mut nearest: Option<Look<'b>> = None;
+    let nodes = board.view().nodes.iter().zip(board.rooms());
+    for (node, room) in nodes {
+        let rank = |look: &Look<'_>| (look.distance, look.node.tie);
+        let before = nearest.as_ref().map(rank);
+        let least = &least[room.kind as usize];
+        if before.is_some_and(|before| before <= (least.distance(room, demand), node.tie)) {
+            continue;
+        }
+        let look = look(node, ask, board.policy());
+        if before.is_none_or(|before| rank(&look) < before) {
+            nearest = Some(look);
+        }
+    }
+    nearest
 }
 
 /// Every node, nearest first.
@@ -107,13 +143,19 @@ fn distance(reason: &Reason, node: &NodeView, ask: &Ask<'_>, policy: &Policy) ->
 }
 
 /// How much is lacking, in thousandths of what is asked.
-fn lack(reason: &Reason) -> u64 {
+pub(super) fn lack(reason: &Reason) -> u64 {
     match (reason, reason.amounts()) {
-        (_, Some((asked, free))) => {
-            let short = u128::from(asked.saturating_sub(free)) * u128::from(NOTHING_FREE);
-            u64::try_from(short / u128::from(asked.max(1))).unwrap_or(NOTHING_FREE)
-        }
+        (_, Some((asked, free))) => short(asked, free),
         (Reason::GpuInUse { .. } | Reason::TooManySlices { .. }, None) => NOTHING_FREE,
         (_, None) => FIXED,
     }
+}
+
+/// How much of it is lacking, in thousandths.
+pub(super) fn short(asked: u64, free: u64) -> u64 {
+    let Some(lacking) = asked.checked_sub(free) else {
+        return 0;
+    };
+    let part = u128::from(lacking) * u128::from(NOTHING_FREE) / u128::from(asked.max(1));
+    u64::try_from(part).unwrap_or(NOTHING_FREE)
 }

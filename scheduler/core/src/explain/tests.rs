@@ -309,6 +309,7 @@ proptest! {
         let explanation = explain(&view, &wanted, &policy, Revision(1), 1, 1);
         let fits_now = fits(&view, &wanted, &policy);
         prop_assert_eq!(explanation.reason.is_none(), fits_now);
+        prop_assert_eq!(&dominant(&board, &wanted), &explanation.reason);
         prop_assert!(!fits_now || explanation.remedies.is_empty());
         for remedy in &explanation.remedies {
             let changed = with_flags(&spec, &remedy.flags);

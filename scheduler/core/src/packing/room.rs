@@ -48,6 +48,28 @@ impl Room {
             }
     }
 
+    /// Members that fit beside each other, up to so many.
+    pub fn members(&self, demand: &Demand, most: u32) -> u32 {
+        if !self.fits(demand) {
+            return 0;
+        }
+        if most == 1 {
+            return 1;
+        }
+        let mut room = self.clone();
+        let fits = |_: &u32| {
+            let fits = room.fits(demand);
+            if fits {
+                let wanted = demand.gpu_count() as usize;
+                let gpus: Vec<usize> = room.fitting(demand).take(wanted).collect();
+                room.take(demand, &gpus);
+            }
+            fits
+        };
+        let count = (0..most).take_while(fits).count();
+        u32::try_from(count).unwrap_or(most)
+    }
+
     /// GPUs that take a share of this demand, or can be given to it whole.
     pub fn fitting<'a>(&'a self, demand: &'a Demand) -> impl Iterator<Item = usize> + 'a {
         let gpus = self.gpus.iter().enumerate();

@@ -113,7 +113,7 @@ impl State {
             id,
             tenant: tenant.clone(),
             owner: owner.clone(),
-            spec: (**spec).clone(),
+            spec: spec.clone(),
             submitted_at: request.at,
             attempt: 0,
             members: Vec::new(),

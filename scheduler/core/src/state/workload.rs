@@ -10,6 +10,7 @@ use dovetail_model::{
     workload::{Owner, WorkloadSpec},
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// A workload, alive or ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +22,7 @@ pub struct Workload {
     /// Whom it runs as.
     pub owner: Owner,
     /// What was submitted.
-    pub spec: WorkloadSpec,
+    pub spec: Arc<WorkloadSpec>,
     /// When it was accepted.
     pub submitted_at: WallNs,
     /// Newest attempt, from 1; 0 before the first.

@@ -65,7 +65,7 @@ impl Dovetail {
             bare: Vec::new(),
             demands: Vec::new(),
             decided: None,
-            tenant: Tenant("replay".to_owned()),
+            tenant: Tenant("replay".into()),
             specs: specs.collect(),
             workload: WorkloadId(0),
         };
@@ -219,7 +219,7 @@ fn node(trace: &Trace, rank: u32, row: &NodeRow) -> NodeView {
 
 fn gpu(node: u32, index: u32, model: &str) -> GpuView {
     GpuView {
-        uuid: GpuUuid(format!("GPU-{node}-{index}")),
+        uuid: GpuUuid(format!("GPU-{node}-{index}").into()),
         index,
         name: model.to_owned(),
         model: GpuModel::of(model, GPU_MEMORY),

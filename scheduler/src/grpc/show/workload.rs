@@ -124,13 +124,13 @@ mod tests {
         spec.env.insert("TOKEN".to_owned(), "secret".to_owned());
         let workload = Workload {
             id: WorkloadId(1),
-            tenant: Tenant("uid:1".to_owned()),
+            tenant: Tenant("uid:1".into()),
             owner: Owner {
                 uid: 1,
                 gid: 1,
                 groups: vec![],
             },
-            spec,
+            spec: spec.into(),
             submitted_at: WallNs(1),
             attempt: 0,
             members: vec![],

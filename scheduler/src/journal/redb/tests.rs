@@ -19,15 +19,15 @@ fn batch(first: u64, count: u64) -> Batch {
     let events = (first..first + count).map(|sequence| {
         let name = format!("job-{sequence}");
         Event::Submitted {
-            tenant: Tenant("uid:1000".to_owned()),
+            tenant: Tenant("uid:1000".into()),
             owner: Owner {
                 uid: 1000,
                 gid: 1000,
                 groups: vec![],
             },
-            spec: Box::new(WorkloadSpec::example(&name)),
+            spec: WorkloadSpec::example(&name).into(),
             request: RequestKey {
-                tenant: Tenant("uid:1000".to_owned()),
+                tenant: Tenant("uid:1000".into()),
                 id: name,
                 digest: "d".to_owned(),
                 at: WallNs(sequence),
@@ -295,7 +295,7 @@ fn the_hash_chain_begins_empty() {
     assert_eq!(Mark::default().chain, Chain::EMPTY);
     let note = Mark::default().to_text();
     assert_eq!(Mark::from_text(&note), Some(Mark::default()));
-    let made = ClusterId("x".to_owned());
+    let made = ClusterId("x".into());
     assert_ne!(
         record::encode(
             &Batch {

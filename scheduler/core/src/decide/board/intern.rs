@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 
 /// Sharers of a GPU that already has several tenants: nobody may join them.
 const NOBODY: u32 = u32::MAX;
+/// A tenant whose number nobody has asked for.
+const STRANGER: u32 = u32::MAX - 1;
 /// The tenant of everybody, where tenants may share GPUs.
 const EVERYBODY: u32 = 0;
 
@@ -44,7 +46,8 @@ pub(super) struct Interner {
     empties: Vec<Room>,
     kind_numbers: BTreeMap<KindKey, u32>,
     tenants: BTreeMap<Tenant, u32>,
-    numbers: BTreeMap<Key, ClassId>,
+    /// Every class, by what tells them apart.
+    order: Vec<ClassId>,
     classes: Vec<Class>,
 }
 
@@ -59,7 +62,7 @@ struct Kind {
 type KindKey = (Vec<u32>, u64, u64, Level, Labels, Vec<Taint>);
 
 /// Everything of a request that tells classes apart.
-type Key = (u32, Resources, Labels, Vec<Toleration>);
+type Key<'a> = (u32, &'a Resources, &'a Labels, &'a [Toleration]);
 
 /// A class, and who stands for it before the rules.
 #[derive(Debug, Clone)]
@@ -78,7 +81,7 @@ impl Interner {
             empties: Vec::new(),
             kind_numbers: BTreeMap::new(),
             tenants: BTreeMap::new(),
-            numbers: BTreeMap::new(),
+            order: Vec::new(),
             classes: Vec::new(),
         }
     }
@@ -88,9 +91,14 @@ impl Interner {
         let many = self.classes.len() >= CLASSES_MAX;
         if many {
             self.classes.clear();
-            self.numbers.clear();
+            self.order.clear();
         }
         many
+    }
+
+    /// A node of each kind with nothing on it and CPU and memory without end, by kind.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &NodeView> {
+        self.kinds.iter().map(|kind| &kind.empty)
     }
 
     /// An empty node of each kind, by kind.
@@ -110,20 +118,34 @@ impl Interner {
     /// The class of a workload.
     pub(super) fn class(&mut self, ask: &Ask<'_>) -> ClassId {
         let tenant = self.tenant(ask.tenant);
-        let key = (
-            tenant,
-            ask.resources().clone(),
-            ask.spec.node_selector.clone(),
-            ask.spec.tolerations.clone(),
-        );
-        if let Some(known) = self.numbers.get(&key) {
-            return *known;
+        match self.place_of(key(tenant, ask.spec)) {
+            Ok(place) => self.order[place],
+            Err(place) => {
+                let number = ClassId(number_of(self.classes.len()));
+                self.classes.push(self.make(ask, tenant));
+                self.order.insert(place, number);
+                number
+            }
         }
-        let number = ClassId(number_of(self.classes.len()));
-        let class = self.describe(ask, tenant);
-        self.classes.push(class);
-        self.numbers.insert(key, number);
-        number
+    }
+
+    /// What a member of this workload takes.
+    pub(super) fn describe(&self, ask: &Ask<'_>) -> Demand {
+        let known = self.known_tenant(ask.tenant);
+        // A tenant that nobody has heard of is on no GPU.
+        let tenant = known.unwrap_or(STRANGER);
+        match self.place_of(key(tenant, ask.spec)) {
+            Ok(place) => self.demand(self.order[place]).clone(),
+            Err(_) => self.make(ask, tenant).demand,
+        }
+    }
+
+    /// Where a class stands in the order, or would stand.
+    fn place_of(&self, wanted: Key<'_>) -> Result<usize, usize> {
+        self.order.binary_search_by(|number| {
+            let class = &self.classes[number.0 as usize];
+            key(class.demand.tenant, &class.spec).cmp(&wanted)
+        })
     }
 
     /// The room of a node; `kind` is what it was before, if it is known.
@@ -172,15 +194,19 @@ impl Interner {
     }
 
     fn tenant(&mut self, tenant: &Tenant) -> u32 {
-        if self.policy.tenants_share_gpus {
-            return EVERYBODY;
-        }
-        if let Some(known) = self.tenants.get(tenant) {
-            return *known;
+        if let Some(known) = self.known_tenant(tenant) {
+            return known;
         }
         let number = number_of(self.tenants.len());
         self.tenants.insert(tenant.clone(), number);
         number
+    }
+
+    fn known_tenant(&self, tenant: &Tenant) -> Option<u32> {
+        if self.policy.tenants_share_gpus {
+            return Some(EVERYBODY);
+        }
+        self.tenants.get(tenant).copied()
     }
 
     fn kind(&mut self, node: &NodeView) -> u32 {
@@ -221,7 +247,7 @@ impl Interner {
         number_of(self.devices.len() - 1)
     }
 
-    fn describe(&self, ask: &Ask<'_>, tenant: u32) -> Class {
+    fn make(&self, ask: &Ask<'_>, tenant: u32) -> Class {
         let gpus = match ask.resources().gpu.as_ref().map(|gpu| gpu.amount) {
             None => Gpus::None,
             Some(GpuAmount::Share(_)) => Gpus::Share,
@@ -279,6 +305,15 @@ impl Class {
         let takes = rule::refusal(empty, &self.ask(), policy).is_none();
         self.demand.kinds.push(takes);
     }
+}
+
+fn key(tenant: u32, spec: &WorkloadSpec) -> Key<'_> {
+    (
+        tenant,
+        &spec.resources,
+        &spec.node_selector,
+        &spec.tolerations,
+    )
 }
 
 /// The request without what no rule looks at.

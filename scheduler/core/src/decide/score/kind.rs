@@ -67,12 +67,10 @@ impl Kind {
         i64::try_from(worth).unwrap_or(i64::MAX).min(SLICE_MAX)
     }
 
-    /// Compute that the mix would leave unused beside so much CPU.
-    pub(super) fn stranded(&self, compute: i64, cpu: u64) -> i64 {
+    /// Compute that the mix uses beside so much CPU.
+    pub(super) fn fed(&self, cpu: u64) -> i64 {
         let (gpu, per_cpu) = self.gpu_per_cpu;
-        let fed = cpu.saturating_mul(gpu) / per_cpu;
-        let fed = i64::try_from(fed).unwrap_or(i64::MAX);
-        compute.saturating_sub(fed).max(0)
+        i64::try_from(cpu.saturating_mul(gpu) / per_cpu).unwrap_or(i64::MAX)
     }
 }
 

@@ -53,6 +53,7 @@ impl Seen {
     fn rest<'k>(&self, kind: &'k Kind, cpu: CpuMilli) -> Rest<'k> {
         let mut rest = Rest {
             cpu: cpu.0,
+            fed: kind.fed(cpu.0),
             first_row: kind.tables.first().map(|table| table.row(cpu.0)),
             compute: 0,
             used_by_one: 0,
@@ -165,6 +166,8 @@ impl<'a> Looked<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Rest<'k> {
     cpu: u64,
+    /// Compute that the CPU feeds.
+    fed: i64,
     /// Of the first group, which most nodes have alone.
     first_row: Option<&'k Row>,
     compute: i64,
@@ -202,7 +205,7 @@ impl Rest<'_> {
     fn worth(&self, kind: &Kind) -> i64 {
         let gang = self.first_row.map_or(0, |row| row.gang(self.empty));
         let used = self.used_by_one + WHOLE * self.empty * gang;
-        let stranded = kind.stranded(self.compute, self.cpu) << WEIGHT_BITS;
-        used - self.compute * kind.wanted - stranded
+        let stranded = (self.compute - self.fed).max(0);
+        used - self.compute * kind.wanted - (stranded << WEIGHT_BITS)
     }
 }

@@ -107,12 +107,11 @@ fn milli(compute: u64) -> u16 {
 
 /// A part in thousandths, rounded against whoever wants it: needs up, room down.
 fn part(part: u64, whole: u64, up: bool) -> u16 {
-    let scaled = u128::from(part) * 1000;
-    let whole = u128::from(whole.max(1));
-    let value = if up {
+    // More than that is no memory of a GPU, and a division of 64 bits is several times as fast.
+    let (scaled, whole) = (part.saturating_mul(1000), whole.max(1));
+    milli(if up {
         scaled.div_ceil(whole)
     } else {
         scaled / whole
-    };
-    milli(u64::try_from(value).unwrap_or(u64::MAX))
+    })
 }

@@ -119,7 +119,7 @@ pub(crate) fn submission() -> impl Strategy<Value = Submission> {
                 spec.resources.gpu = gpu;
                 spec.resources.minimum_level = level;
                 (spec.node_selector, spec.tolerations) = nodes;
-                (Tenant(format!("uid:{tenant}")), spec)
+                (Tenant(format!("uid:{tenant}").into()), spec)
             },
         )
 }

@@ -6,11 +6,12 @@ use super::{
     node, share, spec, tenant, whole,
 };
 use crate::{
-    decide::{Ask, Board, fits, fits_now, place},
+    decide::{Ask, Board, find, fits, fits_empty, place},
     policy::Policy,
-    view::{ClusterView, NodeView},
+    view::{ClusterView, GpuView, NodeView},
 };
 use dovetail_model::{
+    gpu::GpuHealth,
     grant::Placement,
     id::Name,
     resources::{GpuAmount, GpuRequest, Level},
@@ -147,7 +148,7 @@ fn with_gpus(
                 (compute, memory, gpu.share_level)
             }
         };
-        let healthy = gpu.health == dovetail_model::gpu::GpuHealth::Ok;
+        let healthy = gpu.health == GpuHealth::Ok;
         if !wanted || !healthy || level < ask.resources().minimum_level {
             return None;
         }
@@ -155,6 +156,26 @@ fn with_gpus(
         gpu.memory_free = gpu.memory_free.checked_minus(memory)?;
     }
     Some(node)
+}
+
+/// The node in service with nothing on it.
+fn emptied(node: &NodeView) -> NodeView {
+    let gpu = |gpu: &GpuView| GpuView {
+        health: GpuHealth::Ok,
+        memory_free: gpu.memory_total,
+        compute_free: WHOLE_GPU,
+        holders: Vec::new(),
+        external: Bytes::ZERO,
+        ..gpu.clone()
+    };
+    NodeView {
+        closed: None,
+        cpu_free: node.cpu_total,
+        memory_free: node.memory_total,
+        slices: 0,
+        gpus: node.gpus.iter().map(gpu).collect(),
+        ..node.clone()
+    }
 }
 
 /// The cluster with other names in another order, each node with the tie it had.
@@ -179,7 +200,7 @@ proptest! {
         let somehow = fits_somehow(&view, &ask, spec.gang_size);
         prop_assert_eq!(fits(&view, &ask, &policy), somehow);
         let mut board = Board::of(view, policy);
-        prop_assert_eq!(fits_now(&mut board, &ask), somehow);
+        prop_assert_eq!(find(&mut board, &ask).is_some(), somehow);
         prop_assert_eq!(place(&mut board, &ask).is_some(), somehow);
     }
 
@@ -192,6 +213,28 @@ proptest! {
                 prop_assert!(fits(&view, &ask, &policy));
             }
         }
+    }
+
+    #[test]
+    fn what_fits_in_no_empty_cluster_is_known_by_kinds(
+        view in cluster(),
+        count in 1..4_u32,
+        queue in queue(),
+        (tenant, spec) in submission(),
+    ) {
+        // All of one kind, for nodes of a kind may differ a little in memory.
+        let copies = (0..count).map(|copy| NodeView {
+            name: Name::new(&format!("n{copy}")).unwrap(),
+            ..view.nodes[0].clone()
+        });
+        let policy = Policy::default();
+        let mut board = Board::of(ClusterView::of(copies), policy);
+        for ask in asks(&queue) {
+            place(&mut board, &ask);
+        }
+        let ask = ask(99, &tenant, &spec);
+        let empty = ClusterView::of(board.view().nodes.iter().map(emptied));
+        prop_assert_eq!(fits_empty(&board, &ask), fits(&empty, &ask, &policy));
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn a_reboot_loses_the_slices_and_nothing_else() {
         .node
         .to_string();
     let mut rebooted = inventory(&node, 8);
-    rebooted.boot_id = BootId("boot-2".to_owned());
+    rebooted.boot_id = BootId("boot-2".into());
     world.enroll(rebooted).unwrap();
     assert_eq!(world.state_of(first), WorkloadState::Lost);
     assert_eq!(world.state_of(second), WorkloadState::Running);
