@@ -140,7 +140,11 @@ impl Greedy {
             steps: Vec::new(),
         };
         for entry in &self.order {
-            let index = (entry & u64::from(u32::MAX)) as usize;
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "the lower half is the index"
+            )]
+            let index = *entry as u32 as usize;
             let choice = choices[index];
             for _ in 0..self.most[index] {
                 let Some(slots) = ask.packing.add(fill, choice.work as usize) else {
