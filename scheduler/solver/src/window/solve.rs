@@ -106,10 +106,10 @@ impl Search<'_> {
 
     /// Fills what was found, and keeps it if it is better and there is still time for that.
     fn better(&self, found: &[Put], best: &mut Vec<Put>) {
-        if !self.clock.is_running() {
+        let go_on = || self.clock.is_running();
+        let Some(found) = fill::filled_while(self.problem, found, go_on) else {
             return;
-        }
-        let found = fill::filled(self.problem, found);
+        };
         let worth = |puts: &[Put]| verify::worth(self.problem, puts);
         if verify::holds(self.problem, &found) && worth(&found) > worth(best) {
             *best = found;
