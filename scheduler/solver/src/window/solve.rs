@@ -173,7 +173,9 @@ impl Search<'_> {
             .filter(|(_, (class, placed))| class.priority == tier && class.count > **placed)
             .map(|(index, (class, placed))| (index, class.count - placed))
             .collect();
-        let rooms = u64::from(count(grouped(&self.rooms).len()));
+        // Where more differ, candidates leave about so many.
+        let rooms = grouped(&self.rooms).len().min(candidates::ROOMS_LEAST);
+        let rooms = u64::from(count(rooms));
         let looks = rooms * u64::from(self.limits.trials) * ROUNDS_LEAST;
         let most = self.limits.looks / looks.max(1);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
