@@ -18,6 +18,14 @@ pub struct Row {
 /// ours needs, so that a call that runs in circles ends.
 const ITERATIONS_MAX: i32 = 1_000_000;
 
+/// HiGHS's number for the dual simplex method: a basis that new bounds have cut off is still dual
+/// feasible.
+const DUAL: i32 = 1;
+
+/// And for the primal one: a basis to which columns were added is still primal feasible, and takes
+/// a fifth of the steps from there.
+const PRIMAL: i32 = 4;
+
 /// How a program is solved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -36,6 +44,8 @@ pub struct Lp {
     /// HiGHS counts the time of all calls together.
     spent: Duration,
     columns: Vec<Col>,
+    /// Bounds have changed since the last call.
+    bounded: bool,
 }
 
 #[derive(Debug)]
@@ -79,6 +89,7 @@ impl Default for Lp {
             time: None,
             spent: Duration::ZERO,
             columns: Vec::new(),
+            bounded: false,
         }
     }
 }
@@ -121,6 +132,11 @@ impl Lp {
 
     /// Bounds a column anew; the basis stays.
     pub fn set_bounds(&mut self, column: usize, low: f64, high: f64) {
+        self.bounded = true;
+        // HiGHS panics at what is not a number.
+        if low.is_nan() || high.is_nan() {
+            self.state = State::Lost;
+        }
         if let State::Loaded(model) = &mut self.state {
             model.change_column_bounds(self.columns[column], low..=high);
         }
@@ -128,6 +144,9 @@ impl Lp {
 
     /// Changes what one unit of a column is worth; the basis stays.
     pub fn set_gain(&mut self, column: usize, gain: f64) {
+        if !gain.is_finite() {
+            self.state = State::Lost;
+        }
         if let State::Loaded(model) = &mut self.state {
             model.change_column_cost(self.columns[column], gain);
         }
@@ -145,6 +164,12 @@ impl Lp {
             return None;
         };
         configure(&mut model, method);
+        let strategy = if mem::take(&mut self.bounded) {
+            DUAL
+        } else {
+            PRIMAL
+        };
+        model.set_option("simplex_strategy", strategy);
         if let Some(time) = self.time {
             model.set_option("time_limit", (self.spent + time).as_secs_f64());
         }
@@ -247,5 +272,20 @@ mod tests {
         let row = refused.row(0.0, 3.0);
         refused.column(1.0, 0.0, 1.0, &[(row, f64::NAN)]);
         assert_eq!(refused.solve(Method::Simplex), None);
+    }
+
+    #[test]
+    fn what_is_not_a_number_leaves_no_answer() {
+        let changes: [fn(&mut Lp); 4] = [
+            |lp| lp.set_bounds(0, f64::NAN, 1.0),
+            |lp| lp.set_bounds(0, 0.0, f64::NAN),
+            |lp| lp.set_gain(0, f64::NAN),
+            |lp| lp.set_gain(0, f64::INFINITY),
+        ];
+        for change in changes {
+            let (mut lp, _) = small();
+            change(&mut lp);
+            assert_eq!(lp.solve(Method::Simplex), None);
+        }
     }
 }

@@ -8,6 +8,7 @@ mod begin;
 mod candidates;
 mod ceiling;
 mod classes;
+mod coarse;
 mod column;
 mod depth;
 mod dive;

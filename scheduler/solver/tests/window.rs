@@ -261,6 +261,53 @@ fn a_class_in_two_halves_is_the_same_class() {
     assert_near(whole.ceiling, halves.ceiling);
 }
 
+/// So few looks that some classes are rounded together.
+fn hurried() -> Limits {
+    let looks = 10_000;
+    Limits { looks, ..limits() }
+}
+
+/// Seventy classes of one each that differ by little, on two nodes.
+fn motley() -> Window {
+    let classes = (0..70).map(|n| class(2 + n % 3, 300 + n, 1));
+    window(vec![room(96, 8), room(64, 4)], classes.collect())
+}
+
+#[test]
+fn classes_rounded_together_lose_a_part_that_is_told() {
+    let problem = motley();
+    let all = packed(&problem);
+    assert_eq!(all.coarsening_permille, 0, "there is time for all classes");
+    let coarse = solve(&problem, &hurried(), &mut Pool::default());
+    assert_promises(&problem, &coarse);
+    assert!(coarse.effort.work_classes < 70, "{:?}", coarse.effort);
+    assert!((1..=300).contains(&coarse.coarsening_permille));
+    assert_eq!(coarse.ceiling, all.ceiling, "of the classes as they are");
+    assert!(worth(&problem, &coarse) * 10 >= worth(&problem, &all) * 9);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn classes_rounded_together_are_a_plan_all_the_same(
+        amounts in proptest::collection::vec((1..9_u64, 1..1000_u64, 1..4_u32), 33..60),
+        tenants in 1..4_u32,
+        start in 0..20_usize,
+    ) {
+        let mut classes: Vec<Class> =
+            amounts.into_iter().map(|(cores, milli, count)| class(cores, milli, count)).collect();
+        for (tenant, class) in (0..).zip(&mut classes) {
+            class.demand.tenant = tenant % tenants;
+        }
+        let mut problem = window(vec![room(64, 4), room(32, 2), room(32, 2)], classes);
+        problem.start = solve(&problem, &starved(), &mut Pool::default()).puts;
+        problem.start.truncate(start);
+        let coarse = solve(&problem, &hurried(), &mut Pool::default());
+        assert_promises(&problem, &coarse);
+        prop_assert_eq!(&coarse, &solve(&problem, &hurried(), &mut Pool::default()));
+    }
+}
+
 #[test]
 fn equal_seeds_give_equal_answers_and_a_pool_does_no_harm() {
     let problem = mixed(8);

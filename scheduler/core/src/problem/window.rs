@@ -47,7 +47,7 @@ pub struct Packed {
     pub puts: Vec<Put>,
     /// Upper bound of the worth that any answer could have.
     pub ceiling: u64,
-    /// Part of the worth that classes rounded together cost at most, in thousandths.
+    /// What classes rounded together cost of the ceiling, in thousandths, rounded up.
     pub coarsening_permille: u64,
     /// What it took.
     pub effort: Effort,

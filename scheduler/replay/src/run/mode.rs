@@ -84,23 +84,26 @@ impl Replay<'_> {
     }
 
     fn window(&self) -> Result<Seen, RunError> {
-        let (_, online) = self.online(false)?;
         self.bar.set_message(format!("{}: the window", self.name));
-        let packed = backlog::pack(self.trace, &online.picture.placed, self.args.seed);
+        let online = || Ok::<_, RunError>(self.online(false)?.1.picture.placed);
+        let packed = backlog::pack(self.trace, self.args.seed, online)?;
         let (cluster, left) = backlog::check(self.trace, &packed)?;
         let mut failed = Failed::default();
         for (demand, left) in self.trace.classes.iter().zip(left) {
             (0..left).for_each(|_| failed.count(demand.kind()));
         }
         Ok(Seen {
+            arrived: count(self.trace, &self.trace.arrivals),
             failed,
             allocated: self.point(cluster.capacity_milli(), cluster.allocated_milli()),
             first_refusal: None,
+            moves: 0,
+            churned: None,
             picture: Picture {
                 placed: packed,
                 ..Picture::default()
             },
-            ..online
+            looking_cpu_us: 0,
         })
     }
 

@@ -35,22 +35,35 @@ pub(crate) fn best(items: &[Item], compute: u64, memory: u64) -> Filling {
 /// By compute from 0 to `COMPUTE_MAX`: the most that items are worth in it if memory is ignored,
 /// and the item that comes last, if any does.
 pub(crate) fn table(items: &[Item]) -> Vec<(u64, Option<usize>)> {
+    // What is worth nothing comes into no filling.
+    let sizes: Vec<(usize, usize, u64)> = (items.iter().enumerate())
+        .filter(|(_, item)| item.price > 0)
+        .filter_map(|(index, item)| Some((index, size_of(item)?, item.price)))
+        .collect();
+    // Between the sizes that can be reached at all nothing changes.
+    let step = sizes.iter().fold(0, |step, (_, size, _)| gcd(*size, step));
     let mut best: Vec<(u64, Option<usize>)> = vec![(0, None); COMPUTE_MAX + 1];
     for room in 1..=COMPUTE_MAX {
         // What fits in less fits in more: an unused thousandth carries no item.
         let mut here = (best[room - 1].0, None);
-        for (index, item) in items.iter().enumerate() {
-            let Some(rest) = size_of(item).and_then(|size| room.checked_sub(size)) else {
-                continue;
-            };
-            let worth = best[rest].0.saturating_add(item.price);
-            if worth > here.0 {
-                here = (worth, Some(index));
+        if step > 0 && room.is_multiple_of(step) {
+            for (index, size, price) in &sizes {
+                let Some(rest) = room.checked_sub(*size) else {
+                    continue;
+                };
+                let worth = best[rest].0.saturating_add(*price);
+                if worth > here.0 {
+                    here = (worth, Some(*index));
+                }
             }
         }
         best[room] = here;
     }
     best
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 fn size_of(item: &Item) -> Option<usize> {

@@ -5,7 +5,7 @@ use dovetail_core::packing::{Demand, Room};
 use std::collections::BTreeSet;
 
 /// With fewer classes of nodes than this all of them are looked at.
-const ROOMS_LEAST: usize = 400;
+pub(super) const ROOMS_LEAST: usize = 400;
 /// For each workload that waits so many tight nodes are kept: others want them too.
 const TIGHT_PER_WORK: u64 = 3;
 /// And one roomy node, for contents of several workloads.

@@ -92,8 +92,8 @@ impl Classes {
         Some(Contents { host, steps })
     }
 
-    /// Contents of hosts as puts on nodes.
-    pub(super) fn puts(&self, hosts: &[Contents], classes: &[usize]) -> Vec<Put> {
+    /// Contents of hosts as puts on nodes, works for classes.
+    pub(super) fn puts(&self, hosts: &[Contents]) -> Vec<Put> {
         let mut free: Vec<_> = self.nodes.iter().map(|nodes| nodes.iter()).collect();
         let mut puts = Vec::new();
         for contents in hosts {
@@ -102,7 +102,7 @@ impl Classes {
             };
             let order = &self.order[*node];
             puts.extend(contents.steps.iter().map(|(work, slots)| Put {
-                class: classes[*work as usize],
+                class: *work as usize,
                 node: *node,
                 gpus: gpus(order, *slots),
             }));

@@ -10,8 +10,10 @@ use super::{
     packing::{Packing, Slots},
 };
 
-/// Part of the value that another dive could hardly gain.
-const GAP_LEAST: f64 = 1e-5;
+/// Where so little of the value is missing, no further dive is begun: on large clusters one more
+/// gains a tenth of what is missing and takes a quarter of the time. Where hosts are few, one host
+/// alone is more than this.
+const GAP_LEAST: f64 = 5e-4;
 
 /// What a search found and what it took.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -9,6 +9,16 @@ use dovetail_core::problem::window::{Put, Window};
 
 /// These puts and more, highest tier first; puts that do not hold are left out.
 pub(super) fn filled(problem: &Window, puts: &[Put]) -> Vec<Put> {
+    filled_while(problem, puts, || true).expect("nobody stops it")
+}
+
+/// The same, or nothing if it is stopped: half filled is worth nothing. It is asked before each
+/// class whether to go on.
+pub(super) fn filled_while(
+    problem: &Window,
+    puts: &[Put],
+    go_on: impl Fn() -> bool,
+) -> Option<Vec<Put>> {
     let rooms: Vec<_> = problem.nodes.iter().map(|room| (room.clone(), 1)).collect();
     let demands: Vec<_> = problem
         .classes
@@ -40,7 +50,12 @@ pub(super) fn filled(problem: &Window, puts: &[Put]) -> Vec<Put> {
         let class = &problem.classes[*index];
         (std::cmp::Reverse((class.priority, class.worth)), *index)
     });
-    opened.fill_in_order(&order);
+    for class in order {
+        if !go_on() {
+            return None;
+        }
+        opened.fill_in_order(&[class]);
+    }
     let puts = opened.all.iter().flat_map(|open| {
         open.steps.iter().map(|(work, slots)| Put {
             class: *work as usize,
@@ -48,5 +63,55 @@ pub(super) fn filled(problem: &Window, puts: &[Put]) -> Vec<Put> {
             gpus: (0..64).filter(|bit| slots >> bit & 1 == 1).collect(),
         })
     });
-    puts.collect()
+    Some(puts.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dovetail_core::{
+        packing::{Demand, Gpus, Room},
+        problem::window::Class,
+    };
+    use dovetail_model::units::{Bytes, CpuMilli};
+    use std::cell::Cell;
+
+    #[test]
+    fn a_filling_that_is_stopped_between_classes_gives_nothing() {
+        let class = |cores: u64| Class {
+            demand: Demand {
+                cpu: CpuMilli(cores),
+                memory: Bytes::ZERO,
+                tenant: 0,
+                gpus: Gpus::None,
+                takes: Vec::new(),
+                kinds: vec![true],
+            },
+            count: 1,
+            priority: 0,
+            worth: cores,
+        };
+        let problem = Window {
+            nodes: vec![Room {
+                kind: 0,
+                cpu: CpuMilli(9),
+                memory: Bytes::ZERO,
+                slices: 9,
+                gpus: Vec::new(),
+            }],
+            classes: [2, 3, 4].map(class).to_vec(),
+            start: Vec::new(),
+            seed: 0,
+        };
+        let stopped_after = |classes: u32| {
+            let asked = Cell::new(0);
+            filled_while(&problem, &[], || {
+                asked.set(asked.get() + 1);
+                asked.get() <= classes
+            })
+        };
+        assert_eq!(stopped_after(0), None);
+        assert_eq!(stopped_after(2), None);
+        assert_eq!(stopped_after(3).map(|puts| puts.len()), Some(3));
+    }
 }

@@ -26,8 +26,10 @@ pub(super) struct Greedy {
     /// By host: the weights of room that found most.
     weights: Vec<Vec<f32>>,
     rng: Rng,
-    /// Score, index of the choice, and how many of it at most.
-    order: Vec<(u32, u32, u32)>,
+    /// Score and, below it, the index of the choice: whole numbers are sorted fastest.
+    order: Vec<u64>,
+    /// By choice: how many of it at most.
+    most: Vec<u32>,
     choices: Vec<Choice>,
 }
 
@@ -49,6 +51,7 @@ impl Greedy {
             weights: vec![vec![1.0; packing.dimensions()]; packing.hosts().len()],
             rng: Rng::new(seed),
             order: Vec::new(),
+            most: Vec::new(),
             choices: Vec::new(),
         }
     }
@@ -104,15 +107,17 @@ impl Greedy {
         trial: u32,
     ) {
         self.order.clear();
-        for (index, choice) in (0..).zip(choices) {
+        self.most.clear();
+        for (index, choice) in (0_u64..).zip(choices) {
             let shares = ask.menu.shares_of(choice, weights.len());
             let room: f32 = shares.iter().zip(weights).map(|(s, w)| s * w).sum();
             let (shake, most) = self.shake(trial, choice.most);
             let score = choice.gain * shake / room.max(ROOM_LEAST);
             // Positive floats are ordered as their bits are.
-            self.order.push((score.to_bits(), index, most));
+            self.order.push(u64::from(score.to_bits()) << 32 | index);
+            self.most.push(most);
         }
-        self.order.sort_unstable_by(|a, b| b.cmp(a));
+        self.order.sort_unstable_by_key(|entry| !entry);
     }
 
     /// A factor of the score, and how many to take at most.
@@ -134,9 +139,14 @@ impl Greedy {
             gain: 0.0,
             steps: Vec::new(),
         };
-        for (_, index, most) in &self.order {
-            let choice = choices[*index as usize];
-            for _ in 0..*most {
+        for entry in &self.order {
+            #[allow(
+                clippy::cast_possible_truncation,
+                reason = "the lower half is the index"
+            )]
+            let index = *entry as u32 as usize;
+            let choice = choices[index];
+            for _ in 0..self.most[index] {
                 let Some(slots) = ask.packing.add(fill, choice.work as usize) else {
                     break;
                 };

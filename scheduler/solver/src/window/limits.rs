@@ -43,24 +43,6 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// For a window on a loaded cluster, where nearly every node is different: a quarter of a
-    /// second, and half a second at most.
-    pub fn window() -> Self {
-        Self {
-            rounds: 15,
-            trials: 12,
-            looks: 6_000_000,
-            dives: 2,
-            tries: 0,
-            time: Some(Time {
-                soft: Duration::from_millis(250),
-                hard: Duration::from_millis(500),
-            }),
-        }
-    }
-}
-
 /// Limits of a search under way.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {

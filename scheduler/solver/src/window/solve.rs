@@ -3,7 +3,8 @@
 use super::{
     Pool, candidates, ceiling,
     classes::Classes,
-    engine::{Seeds, Solution, pack},
+    coarse::Groups,
+    engine::{Contents, Seeds, Solution, pack},
     fill,
     limits::{Clock, Limits},
     packing::Work,
@@ -23,6 +24,11 @@ const TIERS_MAX: usize = 8;
 /// Steps like the first filling that come after the search: its own last one, one more here, and
 /// the checks.
 const FILLINGS_AFTER: u32 = 3;
+/// Classes are rounded together where there are so many that fewer rounds of pricing than this could
+/// look at all of them on all rooms.
+const ROUNDS_LEAST: u64 = 10;
+/// But never to fewer than this: they cost little.
+const GROUPS_LEAST: usize = 32;
 /// Nodes of each search tree of a small window, where the clock does not end it.
 const TREE_MAX: u32 = 5000;
 
@@ -41,6 +47,7 @@ pub fn solve(problem: &Window, limits: &Limits, pool: &mut Pool) -> Packed {
         rooms: problem.nodes.clone(),
         puts: Vec::new(),
         placed: vec![0; problem.classes.len()],
+        lost: 0,
     };
     let ceiling = search.ceiling();
     let mut best = start.clone();
@@ -57,7 +64,7 @@ pub fn solve(problem: &Window, limits: &Limits, pool: &mut Pool) -> Packed {
     Packed {
         puts: best,
         ceiling,
-        coarsening_permille: 0,
+        coarsening_permille: search.lost_permille(ceiling),
         effort: search.effort,
     }
 }
@@ -80,9 +87,17 @@ struct Search<'a> {
     puts: Vec<Put>,
     /// By class.
     placed: Vec<u32>,
+    /// Worth that classes rounded together cost, by the ceilings with and without.
+    lost: u64,
 }
 
 impl Search<'_> {
+    /// Up, so that no loss is hidden.
+    fn lost_permille(&self, ceiling: u64) -> u64 {
+        let permille = (u128::from(self.lost) * 1000).div_ceil(u128::from(ceiling.max(1)));
+        u64::try_from(permille).unwrap_or(u64::MAX)
+    }
+
     fn ceiling(&self) -> u64 {
         let classes: Vec<&Class> = self.problem.classes.iter().collect();
         let rooms: Vec<(Room, u32)> = grouped(&self.rooms);
@@ -91,10 +106,10 @@ impl Search<'_> {
 
     /// Fills what was found, and keeps it if it is better and there is still time for that.
     fn better(&self, found: &[Put], best: &mut Vec<Put>) {
-        if !self.clock.is_running() {
+        let go_on = || self.clock.is_running();
+        let Some(found) = fill::filled_while(self.problem, found, go_on) else {
             return;
-        }
-        let found = fill::filled(self.problem, found);
+        };
         let worth = |puts: &[Put]| verify::worth(self.problem, puts);
         if verify::holds(self.problem, &found) && worth(&found) > worth(best) {
             *best = found;
@@ -124,46 +139,69 @@ impl Search<'_> {
 
     /// Places one tier on what the higher ones leave.
     fn tier(&mut self, tier: i32, pool: &mut Pool) {
-        let all = self.problem.classes.iter().enumerate();
-        let waiting: Vec<usize> = all
-            .filter(|(index, class)| class.priority == tier && class.count > self.placed[*index])
-            .map(|(index, _)| index)
-            .collect();
-        let demands: Vec<Demand> = waiting
-            .iter()
-            .map(|i| self.problem.classes[*i].demand.clone())
-            .collect();
-        let classes = self.classes(&waiting, &demands);
+        let groups = self.groups(tier);
+        let demands: Vec<Demand> = groups.classes.iter().map(|c| c.demand.clone()).collect();
+        let of_class = groups.by_class(self.problem.classes.len());
+        let classes = self.classes(&groups, &of_class, &demands);
         let rooms = classes.counted();
         if rooms.is_empty() {
             return;
         }
-        let weighed: Vec<(Demand, Work)> = waiting
-            .iter()
-            .zip(&demands)
-            .map(|(i, demand)| (demand.clone(), self.work(*i)))
+        self.lose(&groups);
+        let works = groups.classes.iter();
+        let weighed: Vec<(Demand, Work)> = works
+            .map(|class| (class.demand.clone(), work(class)))
             .collect();
         let packing = Rooms::new(&rooms, &weighed);
-        let refs: Vec<&Class> = waiting.iter().map(|i| &self.problem.classes[*i]).collect();
+        let refs: Vec<&Class> = groups.classes.iter().collect();
         let mut seeds = Seeds {
             contents: pool.contents(&rooms, &demands),
             gains: ceiling::of(&rooms, &refs, self.time_to_search()).gains,
             seed: self.problem.seed,
         };
-        seeds.contents.extend(self.start_of(&classes, &waiting));
+        seeds.contents.extend(self.start_of(&classes, &of_class));
         let solution = pack(&packing, &self.limits_left(), seeds);
-        self.count(&solution, rooms.len(), waiting.len());
+        self.count(&solution, rooms.len(), demands.len());
         pool.keep(&rooms, &demands, &solution);
-        self.keep(classes.puts(&solution.hosts, &waiting));
+        self.keep(groups.spread(classes.puts(&solution.hosts)));
+    }
+
+    /// What waits of a tier, in no more groups than there is time to look at.
+    fn groups(&self, tier: i32) -> Groups {
+        let all = self.problem.classes.iter().zip(&self.placed).enumerate();
+        let waiting: Vec<(usize, u32)> = all
+            .filter(|(_, (class, placed))| class.priority == tier && class.count > **placed)
+            .map(|(index, (class, placed))| (index, class.count - placed))
+            .collect();
+        // Where more differ, candidates leave about so many.
+        let rooms = grouped(&self.rooms).len().min(candidates::ROOMS_LEAST);
+        let rooms = u64::from(count(rooms));
+        let looks = rooms * u64::from(self.limits.trials) * ROUNDS_LEAST;
+        let most = self.limits.looks / looks.max(1);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Groups::of(&self.problem.classes, &waiting, most.max(GROUPS_LEAST))
+    }
+
+    /// Counts what groups lose of the ceiling.
+    fn lose(&mut self, groups: &Groups) {
+        if !groups.is_coarse {
+            return;
+        }
+        let rooms = grouped(&self.rooms);
+        let time = self.time_to_search();
+        let coarse: Vec<&Class> = groups.classes.iter().collect();
+        let fine = groups.apart(&self.problem.classes);
+        let fine = ceiling::of(&rooms, &fine.iter().collect::<Vec<_>>(), time).worth;
+        let coarse = ceiling::of(&rooms, &coarse, time).worth;
+        self.lost = self.lost.saturating_add(fine.saturating_sub(coarse));
     }
 
     /// Classes of nodes that a search looks at.
-    fn classes(&self, waiting: &[usize], demands: &[Demand]) -> Classes {
+    fn classes(&self, groups: &Groups, of_class: &[Option<u32>], demands: &[Demand]) -> Classes {
         let mut classes = Classes::of(&self.rooms, demands);
-        let of_tier = |put: &&Put| waiting.binary_search(&put.class).is_ok();
-        let used = self.start.iter().filter(of_tier);
+        let used = (self.start.iter()).filter(|put| of_class[put.class].is_some());
         let kept = used.filter_map(|put| classes.class_of(put.node)).collect();
-        let counts = waiting.iter().map(|class| self.work(*class).count);
+        let counts = groups.classes.iter().map(|class| class.count);
         let demands: Vec<(&Demand, u32)> = demands.iter().zip(counts).collect();
         let kept = candidates::of(&classes.counted(), &demands, kept);
         classes.keep(&kept);
@@ -178,24 +216,12 @@ impl Search<'_> {
         }
     }
 
-    fn work(&self, class: usize) -> Work {
-        #[allow(
-            clippy::cast_precision_loss,
-            reason = "answers are compared in integers"
-        )]
-        let worth = self.problem.classes[class].worth as f64;
-        Work {
-            count: self.problem.classes[class].count - self.placed[class],
-            worth,
-        }
-    }
-
     /// The start's contents of nodes, as far as they are of this tier.
-    fn start_of(&self, classes: &Classes, waiting: &[usize]) -> Vec<super::engine::Contents> {
+    fn start_of(&self, classes: &Classes, of_class: &[Option<u32>]) -> Vec<Contents> {
         let mut nodes: Vec<Vec<(u32, &Put)>> = vec![Vec::new(); self.rooms.len()];
         for put in self.start {
-            if let Ok(work) = waiting.binary_search(&put.class) {
-                nodes[put.node].push((count(work), put));
+            if let Some(work) = of_class[put.class] {
+                nodes[put.node].push((work, put));
             }
         }
         let used = nodes
@@ -241,7 +267,17 @@ fn grouped(rooms: &[Room]) -> Vec<(Room, u32)> {
     runs.map(|run| (run[0].clone(), count(run.len()))).collect()
 }
 
-/// Indices and lengths here are of nodes and classes.
+fn work(class: &Class) -> Work {
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "answers are compared in integers"
+    )]
+    let worth = class.worth as f64;
+    let count = class.count;
+    Work { count, worth }
+}
+
+/// Lengths here are of nodes.
 fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
