@@ -1,7 +1,7 @@
 //! Why a workload waits, for people: verdict, one reason, counts, nearest misses, remedies.
 
 use super::{bytes, gpu, pairs, state};
-use dovetail_proto::v1::{ExplainWorkloadResponse, GpuVerdict, NodeVerdict};
+use dovetail_proto::v1::{ExplainWorkloadResponse, GpuVerdict, Moving, NodeVerdict, Placement};
 
 /// Nodes shown in full; the rest is in the counts, and in `-o json`.
 const NODES_SHOWN: usize = 3;
@@ -43,7 +43,40 @@ pub(crate) fn explanation(reply: &ExplainWorkloadResponse) -> String {
             text += &format!("  {}. {:40} {}\n", index + 1, remedy.text, remedy.flags);
         }
     }
-    text
+    text + &reply.moving.as_ref().map_or_else(String::new, moving)
+}
+
+/// Who would move where, and what that would do.
+fn moving(moving: &Moving) -> String {
+    let mut text = "\nmoving others\n".to_owned();
+    for (index, one) in moving.moves.iter().enumerate() {
+        let at = |placement: &Option<Placement>| placement.as_ref().map(place).unwrap_or_default();
+        text += &format!(
+            "  {}. {} {}: from {} to {}, {} s lost\n",
+            index + 1,
+            one.workload_id,
+            one.name,
+            at(&one.from),
+            at(&one.to),
+            one.cost_seconds
+        );
+    }
+    if !moving.placements.is_empty() {
+        let places: Vec<String> = moving.placements.iter().map(place).collect();
+        text += &format!("  then it would start on {}\n", places.join("; "));
+    }
+    text + &format!("  {}\n", moving.text)
+}
+
+/// A node, and which of its GPUs.
+fn place(placement: &Placement) -> String {
+    let gpus: Vec<String> = placement.gpus.iter().map(|g| g.index.to_string()).collect();
+    let named = match gpus.len() {
+        0 => return placement.node.clone(),
+        1 => "GPU",
+        _ => "GPUs",
+    };
+    format!("{} {named} {}", placement.node, gpus.join(","))
 }
 
 fn headline(reply: &ExplainWorkloadResponse) -> String {

@@ -5,6 +5,7 @@ mod attempt;
 mod cancel;
 mod forecast;
 mod grants;
+mod moving;
 mod node;
 mod prune;
 mod read;

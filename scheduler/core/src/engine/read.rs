@@ -6,7 +6,7 @@ use crate::{
     effect::{Answer, NodeReply, Refusal, Status, WorkloadView},
     event::End,
     explain,
-    input::{Caller, Filter, Request},
+    input::{Caller, Filter, Request, WorkloadRef},
     state::{Member, Phase, Workload, WorkloadState},
     view::{Liveness, NodeView},
 };
@@ -33,8 +33,11 @@ impl Engine {
             }
             Request::List { filter } => Ok(self.list(caller, &filter)),
             Request::Explain { workload } => {
-                let workload = self.resolve(caller, &workload)?;
-                let explanation = Box::new(self.explain(workload));
+                let id = self.resolve(caller, &workload)?.id;
+                let moving = self.moving(id);
+                let workload = self.resolve(caller, &WorkloadRef::Id(id))?;
+                let mut explanation = Box::new(self.explain(workload));
+                explanation.moving = moving;
                 Ok(Answer::Explanation {
                     workload: Box::new(self.show(caller, workload)),
                     explanation,
