@@ -16,7 +16,7 @@ use dovetail_model::id::{NodeName, WorkloadId};
 /// Somebody waits for the answer, and everybody else behind him.
 const BOUNDS: Bounds = Bounds {
     looks: 1000,
-    seats: 500,
+    seats: 200,
 };
 
 impl Engine {

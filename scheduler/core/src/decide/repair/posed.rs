@@ -21,8 +21,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 /// Most workloads of one node that are looked at, the cheapest to move: more than twice the steps
 /// there may be says little, and a look takes the square of it.
 const MOVERS_ON_NODE_MAX: usize = 2 * STEPS_MAX as usize;
-/// Most workloads that are looked at: what they are takes a microsecond or two each.
-const MOVERS_MAX: usize = 2048;
+/// Most workloads that are looked at, at some microseconds each if they are all different.
+const MOVERS_MAX: usize = 1024;
 
 /// A placed workload of one member that may move.
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +132,9 @@ impl<'a> Posed<'a> {
         looked.sort_by_key(|at| (!alone[*at].fits(demand), Reverse(free(*at))));
         for at in looked {
             let left = MOVERS_MAX - self.movers.len();
+            if left == 0 {
+                break;
+            }
             let mut here = movers_on(&board.view().nodes[self.nodes[at]].name);
             here.sort_by_key(|mover| (mover.cost, mover.ask.workload));
             here.truncate(left.min(MOVERS_ON_NODE_MAX));

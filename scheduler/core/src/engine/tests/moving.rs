@@ -285,7 +285,7 @@ fn moves_are_checked_one_by_one_and_every_wrong_one_is_refused() {
     let wanted = Err(Rejection::PlacedAlready(rest));
     let runs = Step {
         workload: rest,
-        ..placed.clone()
+        ..placed
     };
     assert_eq!(refused(&good, &runs), wanted);
 }
