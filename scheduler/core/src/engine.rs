@@ -32,6 +32,7 @@ use dovetail_model::{
     time::Now,
 };
 use forecast::Forecast;
+use moving::Explaining;
 use resolve::Asked;
 use schedule::{InFlight, Round};
 use session::Session;
@@ -71,6 +72,7 @@ pub struct Engine {
     counters: SolverCounters,
     watch: Watch,
     forecast: Forecast,
+    explaining: Option<Explaining>,
     plans_rejected: u64,
     ended: u64,
     prune_at: u64,
@@ -111,6 +113,7 @@ impl Engine {
             counters: SolverCounters::default(),
             watch: Watch::default(),
             forecast: Forecast::default(),
+            explaining: None,
             plans_rejected: 0,
             ended: 0,
             prune_at: 0,
@@ -178,6 +181,7 @@ impl Engine {
             .chain(timers)
             .chain(self.window)
             .chain(self.prices_due())
+            .chain(self.explanation_due())
             .chain(solve)
             .chain(prune)
             .min()
@@ -230,9 +234,9 @@ impl Engine {
                 let answer = self.enroll(&caller, *inventory, now);
                 return self.reply(reply, answer);
             }
+            Request::Explain { workload } => return self.explain_to(reply, caller, &workload),
             read @ (Request::Get { .. }
             | Request::List { .. }
-            | Request::Explain { .. }
             | Request::Plan { .. }
             | Request::Nodes { .. }
             | Request::Status) => {
@@ -292,6 +296,7 @@ impl Engine {
         self.settle_attempts(now);
         self.schedule(now);
         self.refresh_prices(now);
+        self.give_up_on_moves(now);
         self.prune(now);
         self.send_grants(now);
         for (reply, caller, later) in std::mem::take(&mut self.replies) {

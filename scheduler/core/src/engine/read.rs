@@ -6,7 +6,7 @@ use crate::{
     effect::{Answer, NodeReply, Refusal, Status, WorkloadView},
     event::End,
     explain,
-    input::{Caller, Filter, Request, WorkloadRef},
+    input::{Caller, Filter, Request},
     state::{Member, Phase, Workload, WorkloadState},
     view::{Liveness, NodeView},
 };
@@ -32,17 +32,6 @@ impl Engine {
                 })
             }
             Request::List { filter } => Ok(self.list(caller, &filter)),
-            Request::Explain { workload } => {
-                let id = self.resolve(caller, &workload)?.id;
-                let moving = self.moving(id);
-                let workload = self.resolve(caller, &WorkloadRef::Id(id))?;
-                let mut explanation = Box::new(self.explain(workload));
-                explanation.moving = moving;
-                Ok(Answer::Explanation {
-                    workload: Box::new(self.show(caller, workload)),
-                    explanation,
-                })
-            }
             Request::Plan { spec } => Ok(self.plan(caller, &spec)),
             Request::Nodes { names, strict } => {
                 if strict {
@@ -54,6 +43,7 @@ impl Engine {
                 })
             }
             Request::Status => Ok(Answer::Status(Box::new(self.status()))),
+            Request::Explain { .. } => unreachable!("its answer may have to wait"),
             Request::Submit { .. }
             | Request::Cancel { .. }
             | Request::Cordon { .. }
@@ -92,7 +82,7 @@ impl Engine {
         }
     }
 
-    fn explain(&self, workload: &Workload) -> explain::Explanation {
+    pub(super) fn explain(&self, workload: &Workload) -> explain::Explanation {
         let ask = ask(workload);
         let position = self.position(workload);
         let revision = self.state.revision();

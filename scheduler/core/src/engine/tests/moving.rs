@@ -3,8 +3,15 @@
 use super::*;
 use crate::{
     check::{self, Rejection},
+    decide::repair::verify,
     explain::{Explanation, Moving},
+    outcome::{self, Outcome},
     plan::Step,
+    problem::{
+        Task,
+        exact::Slot,
+        repair::{Repair, Repaired},
+    },
 };
 use dovetail_model::{
     node::{GpuSample, Sample},
@@ -45,13 +52,55 @@ impl World {
         ids
     }
 
-    fn explained(&mut self, id: WorkloadId) -> Explanation {
+    /// Asks why, and does not wait for the answer.
+    fn ask_why(&mut self, id: WorkloadId) -> ReplyId {
+        self.replies += 1;
+        let reply = ReplyId(self.replies);
         let workload = WorkloadRef::Id(id);
-        let answer = self.ask(caller(1000, false), Request::Explain { workload });
-        let Ok(Answer::Explanation { explanation, .. }) = answer else {
-            panic!("{answer:?}");
+        self.input(Input::Request {
+            reply,
+            caller: caller(1000, false),
+            request: Request::Explain { workload },
+        });
+        reply
+    }
+
+    /// What was answered, if something was.
+    fn told(&mut self, reply: ReplyId) -> Option<Explanation> {
+        match self.answers.remove(&reply)? {
+            Ok(Answer::Explanation { explanation, .. }) => Some(*explanation),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The repair that the solver was asked for last.
+    fn asked(&self) -> (u64, Repair) {
+        let problem = self.fluids.last().expect("the solver was asked");
+        let Task::Repair(repair) = &problem.task else {
+            panic!("{problem:?}");
         };
-        *explanation
+        (problem.id, repair.clone())
+    }
+
+    fn answer(&mut self, answer: Option<Repaired>) {
+        let (problem, _) = self.asked();
+        let outcome = Outcome {
+            problem,
+            answer: outcome::Answer::Repair(answer),
+            elapsed_us: 0,
+        };
+        let outcome = Ok(outcome);
+        self.input(Input::Solved { problem, outcome });
+    }
+
+    /// Asks why; if the exact model is asked, it finds nothing.
+    fn explained(&mut self, id: WorkloadId) -> Explanation {
+        let reply = self.ask_why(id);
+        if let Some(explanation) = self.told(reply) {
+            return explanation;
+        }
+        self.answer(None);
+        self.told(reply).expect("it waits for nothing else")
     }
 
     fn moving(&mut self, id: WorkloadId) -> Moving {
@@ -288,4 +337,129 @@ fn moves_are_checked_one_by_one_and_every_wrong_one_is_refused() {
         ..placed
     };
     assert_eq!(refused(&good, &runs), wanted);
+}
+
+/// Shares of 400, 200 and twice 350 on two GPUs, and room for 600 and 700 elsewhere: only one way of
+/// placing them anew works, and the search does not find it. Somebody wants both GPUs.
+fn puzzle() -> (World, WorkloadId) {
+    let mut world = World::new();
+    world.node("n1", 2);
+    world.node("n2", 1);
+    world.node("n3", 1);
+    let shares = [("a", 400), ("b", 350), ("c", 200), ("d", 350)];
+    world.on(
+        "n1",
+        shares.map(|(name, milli)| movable(share(name, milli), 10)),
+    );
+    world.on("n2", [pinned(share("e", 400))]);
+    world.on("n3", [pinned(share("f", 300))]);
+    let big = world.submit(pinned(whole("big", 2, 1))).workload.id;
+    (world, big)
+}
+
+/// An answer in which everybody moves, by trying all places.
+fn by_force(repair: &Repair) -> Option<Repaired> {
+    let places: Vec<Slot> = repair
+        .bare
+        .iter()
+        .enumerate()
+        .flat_map(|(node, room)| {
+            let gpus = 0..room.gpus.len();
+            gpus.map(move |gpu| Slot {
+                node,
+                gpus: vec![gpu],
+            })
+        })
+        .collect();
+    let count = places
+        .len()
+        .pow(u32::try_from(repair.residents.len()).unwrap());
+    (0..count).find_map(|number| {
+        let steps = (0..repair.residents.len()).map(|resident| {
+            let digit = number / places.len().pow(u32::try_from(resident).unwrap());
+            let to = Some(places[digit % places.len()].clone());
+            crate::problem::repair::Step { resident, to }
+        });
+        let steps: Vec<_> = steps.collect();
+        let cost = steps.iter().map(|step| repair.cost(step).unwrap()).sum();
+        let at = (0..repair.bare.len()).map(|node| Slot {
+            node,
+            gpus: vec![0, 1],
+        });
+        let answers = at.map(|slot| Repaired {
+            steps: steps.clone(),
+            slots: vec![slot],
+            cost,
+        });
+        let mut holding = answers.filter(|answer| verify(repair, answer).is_ok());
+        holding.next()
+    })
+}
+
+#[test]
+fn the_exact_model_is_asked_where_the_search_finds_nothing_and_its_answer_is_told() {
+    let (mut world, big) = puzzle();
+    let reply = world.ask_why(big);
+    assert_eq!(world.told(reply), None, "it waits for the model");
+    let (_, few) = world.asked();
+    let answer = by_force(&few).expect("there is a way");
+    let second = world.ask_why(big);
+    let second = world.told(second).expect("one waits at a time").moving;
+    assert_eq!(second.unwrap().moves, []);
+    world.answer(Some(answer));
+    let moving = world.told(reply).unwrap().moving.unwrap();
+    assert_eq!((moving.moves.len(), moving.cost_seconds), (4, 40));
+    assert_eq!(moving.placements[0].node.as_str(), "n1");
+}
+
+#[test]
+fn an_answer_of_the_model_that_does_not_hold_is_not_told() {
+    let wrongs: [fn(&mut Repaired); 5] = [
+        |answer| drop(answer.steps.pop()),
+        |answer| answer.steps[0].resident = 99,
+        |answer| answer.steps[0].to.as_mut().unwrap().node = 99,
+        |answer| answer.slots.clear(),
+        |answer| answer.cost = 0,
+    ];
+    for wrong in wrongs {
+        let (mut world, big) = puzzle();
+        let reply = world.ask_why(big);
+        let mut answer = by_force(&world.asked().1).unwrap();
+        wrong(&mut answer);
+        world.answer(Some(answer));
+        let moving = world.told(reply).unwrap().moving.unwrap();
+        assert_eq!((moving.moves.len(), moving.movable), (0, 4));
+    }
+}
+
+#[test]
+fn an_answer_to_what_has_changed_since_is_not_told() {
+    let (mut world, big) = puzzle();
+    let reply = world.ask_why(big);
+    let answer = by_force(&world.asked().1);
+    foreign(&mut world, "n2", 20);
+    world.answer(answer.clone());
+    let moving = world.told(reply).unwrap().moving.unwrap();
+    assert_eq!(moving.moves, [], "n2 has less memory now");
+
+    let (mut world, big) = puzzle();
+    let reply = world.ask_why(big);
+    world.node("n4", 8);
+    world.answer(answer);
+    let told = world.told(reply).unwrap();
+    assert_eq!((told.reason, told.moving), (None, None), "it has a place");
+}
+
+#[test]
+fn an_explanation_does_not_wait_longer_than_a_person_would() {
+    let (mut world, big) = puzzle();
+    let reply = world.ask_why(big);
+    let due = world.engine.next_deadline().unwrap();
+    assert!(due <= world.now.boot_ns + SECOND_NS);
+    world.passes(due - world.now.boot_ns);
+    let moving = world.told(reply).expect("it was given up").moving;
+    assert_eq!(moving.unwrap().moves, []);
+    let late = by_force(&world.asked().1);
+    world.answer(late);
+    assert_eq!(world.told(reply), None, "one reply a request");
 }
