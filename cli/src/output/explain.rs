@@ -177,3 +177,64 @@ fn said(verdict: &GpuVerdict) -> String {
         bytes(verdict.free_memory_bytes)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dovetail_proto::v1::{GpuGrant, Move};
+
+    fn placement(node: &str, gpus: &[u32]) -> Placement {
+        let grant = |index: &u32| GpuGrant {
+            index: *index,
+            ..GpuGrant::default()
+        };
+        Placement {
+            node: node.to_owned(),
+            gpus: gpus.iter().map(grant).collect(),
+            ..Placement::default()
+        }
+    }
+
+    #[test]
+    fn moves_are_numbered_and_say_who_goes_from_where_to_where() {
+        let one = |name: &str, from, to| Move {
+            workload_id: "w3".to_owned(),
+            name: name.to_owned(),
+            from: Some(from),
+            to: Some(to),
+            cost_seconds: 60,
+        };
+        let reply = ExplainWorkloadResponse {
+            moving: Some(Moving {
+                moves: vec![
+                    one("a", placement("oak", &[3]), placement("elm", &[0])),
+                    one("b", placement("oak", &[]), placement("elm", &[])),
+                ],
+                placements: vec![placement("oak", &[0, 1, 2, 3])],
+                text: "2 moves would make room.".to_owned(),
+                ..Moving::default()
+            }),
+            ..ExplainWorkloadResponse::default()
+        };
+        let wanted = "\nmoving others\n  \
+             1. w3 a: from oak GPU 3 to elm GPU 0, 60 s lost\n  \
+             2. w3 b: from oak to elm, 60 s lost\n  \
+             then it would start on oak GPUs 0,1,2,3\n  \
+             2 moves would make room.\n";
+        assert_eq!(explanation(&reply), wanted);
+    }
+
+    #[test]
+    fn where_no_move_helps_only_that_is_said() {
+        let text = "no way".to_owned();
+        let moving = Some(Moving {
+            text,
+            ..Moving::default()
+        });
+        let reply = ExplainWorkloadResponse {
+            moving,
+            ..ExplainWorkloadResponse::default()
+        };
+        assert_eq!(explanation(&reply), "\nmoving others\n  no way\n");
+    }
+}
