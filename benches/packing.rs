@@ -13,7 +13,7 @@ use criterion::{
 use dovetail_core::{
     decide::{
         self,
-        repair::{Tightest, search, verify},
+        repair::{Bounds, Tightest, search, verify},
     },
     problem::window::Window,
 };
@@ -155,7 +155,7 @@ fn packed(problem: &Window, limits: &Limits) -> impl Debug + PartialEq + use<> {
 fn repair(group: &mut Group<'_>, nodes: u32) {
     let problem = LazyCell::new(|| Loaded::until_blocked(nodes).repair());
     counted(group, &format!("repair/{nodes}_nodes"), || {
-        let (found, effort) = search(&problem, &mut Tightest::new(&problem));
+        let (found, effort) = search(&problem, &mut Tightest::new(&problem), Bounds::default());
         if let Some(found) = &found {
             assert_eq!(verify(&problem, found), Ok(()), "it is a repair");
         }

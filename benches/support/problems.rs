@@ -57,7 +57,7 @@ impl Loaded {
     pub(crate) fn until_blocked(nodes: u32) -> Self {
         let mut loaded = Self::after(nodes, cluster::arrived(nodes, 80));
         let (spec, tenant) = (cluster::spec(LARGE), cluster::tenant());
-        while decide::fits_now(&mut loaded.board, &cluster::ask(LARGE, &tenant, &spec)) {
+        while decide::find(&mut loaded.board, &cluster::ask(LARGE, &tenant, &spec)).is_some() {
             loaded.come();
         }
         loaded

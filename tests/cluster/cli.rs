@@ -3,7 +3,7 @@
 use crate::support::{
     Cluster, NOBODY, Ran, SpecExt as _, is_root, needs_root, program_as, run, sleeper,
 };
-use dovetail_proto::v1::WorkloadState;
+use dovetail_proto::v1::{Movable, Workload, WorkloadState};
 use serde_json::Value;
 use std::{collections::BTreeSet, os::unix::net::UnixListener, path::Path};
 
@@ -214,4 +214,64 @@ fn people_can_read_the_map_the_explanation_and_the_list() {
             assert!(shown.contains(part), "{part} in\n{shown}");
         }
     }
+}
+
+#[test]
+fn who_fits_nowhere_is_told_whom_to_move_and_nobody_moves() {
+    let cluster = Cluster::builder()
+        .host("oak", "L4-24", 2)
+        .host("elm", "L4-24", 2)
+        .start();
+    let client = &cluster.client;
+    // Four fill both hosts; then one ends on each, so that nowhere two GPUs are free.
+    let four = ["a", "b", "c", "d"].map(|name| {
+        let mut spec = sleeper(name).whole(1, "");
+        spec.movable = Some(Movable {
+            restart_cost_seconds: 90,
+        });
+        client.run(&spec)
+    });
+    let on_oak = |w: &&Workload| {
+        w.members[0]
+            .placement
+            .as_ref()
+            .is_some_and(|p| p.node == "oak")
+    };
+    let (oak, elm): (Vec<_>, Vec<_>) = four.iter().partition(on_oak);
+    assert_eq!((oak.len(), elm.len()), (2, 2));
+    for ended in [oak[0], elm[0]] {
+        cluster.dovetail(&["cancel", &ended.id]).expect(0);
+        client.await_state(&ended.id, WorkloadState::Cancelled);
+    }
+    let waits = client.submit(&sleeper("big").whole(2, ""));
+    client.await_state(&waits, WorkloadState::Pending);
+    let shown = cluster.dovetail(&["explain", &waits]).expect(0).stdout;
+    for part in [
+        "moving others",
+        "  1. w",
+        "90 s lost",
+        "does not move work by itself yet",
+    ] {
+        assert!(shown.contains(part), "{part} in\n{shown}");
+    }
+    let json = cluster
+        .dovetail(&["-o", "json", "explain", &waits])
+        .expect(0)
+        .json();
+    let moving = &json["moving"];
+    assert_eq!(
+        moving["moves"].as_array().map(Vec::len),
+        Some(1),
+        "{json:#}"
+    );
+    assert_eq!(moving["costSeconds"], "90", "{json:#}");
+    assert_eq!(
+        moving["placements"][0]["gpus"].as_array().map(Vec::len),
+        Some(2)
+    );
+    let moved = moving["moves"][0]["workloadId"]
+        .as_str()
+        .expect("it has an id");
+    let stays = cluster.dovetail(&["get", moved]).expect(0).stdout;
+    assert!(stays.contains("RUNNING"), "{stays}");
 }

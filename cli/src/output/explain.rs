@@ -1,7 +1,7 @@
 //! Why a workload waits, for people: verdict, one reason, counts, nearest misses, remedies.
 
 use super::{bytes, gpu, pairs, state};
-use dovetail_proto::v1::{ExplainWorkloadResponse, GpuVerdict, NodeVerdict};
+use dovetail_proto::v1::{ExplainWorkloadResponse, GpuVerdict, Moving, NodeVerdict, Placement};
 
 /// Nodes shown in full; the rest is in the counts, and in `-o json`.
 const NODES_SHOWN: usize = 3;
@@ -43,7 +43,45 @@ pub(crate) fn explanation(reply: &ExplainWorkloadResponse) -> String {
             text += &format!("  {}. {:40} {}\n", index + 1, remedy.text, remedy.flags);
         }
     }
-    text
+    text + &reply.moving.as_ref().map_or_else(String::new, moving)
+}
+
+/// Who would move where, and what that would do.
+fn moving(moving: &Moving) -> String {
+    let mut text = "\nmoving others\n".to_owned();
+    for (index, one) in moving.moves.iter().enumerate() {
+        let at = |placement: &Option<Placement>| placement.as_ref().map(place).unwrap_or_default();
+        let name = if one.name.is_empty() {
+            "(another tenant's)"
+        } else {
+            &one.name
+        };
+        text += &format!(
+            "  {}. {} {}: from {} to {}, {} s lost\n",
+            index + 1,
+            one.workload_id,
+            name,
+            at(&one.from),
+            at(&one.to),
+            one.cost_seconds
+        );
+    }
+    if !moving.placements.is_empty() {
+        let places: Vec<String> = moving.placements.iter().map(place).collect();
+        text += &format!("  then it would start on {}\n", places.join("; "));
+    }
+    text + &format!("  {}\n", moving.text)
+}
+
+/// A node, and which of its GPUs.
+fn place(placement: &Placement) -> String {
+    let gpus: Vec<String> = placement.gpus.iter().map(|g| g.index.to_string()).collect();
+    let named = match gpus.len() {
+        0 => return placement.node.clone(),
+        1 => "GPU",
+        _ => "GPUs",
+    };
+    format!("{} {named} {}", placement.node, gpus.join(","))
 }
 
 fn headline(reply: &ExplainWorkloadResponse) -> String {
@@ -143,4 +181,65 @@ fn said(verdict: &GpuVerdict) -> String {
         gpu(verdict.free_milli),
         bytes(verdict.free_memory_bytes)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dovetail_proto::v1::{GpuGrant, Move};
+
+    fn placement(node: &str, gpus: &[u32]) -> Placement {
+        let grant = |index: &u32| GpuGrant {
+            index: *index,
+            ..GpuGrant::default()
+        };
+        Placement {
+            node: node.to_owned(),
+            gpus: gpus.iter().map(grant).collect(),
+            ..Placement::default()
+        }
+    }
+
+    #[test]
+    fn moves_are_numbered_and_say_who_goes_from_where_to_where() {
+        let one = |name: &str, from, to| Move {
+            workload_id: "w3".to_owned(),
+            name: name.to_owned(),
+            from: Some(from),
+            to: Some(to),
+            cost_seconds: 60,
+        };
+        let reply = ExplainWorkloadResponse {
+            moving: Some(Moving {
+                moves: vec![
+                    one("a", placement("oak", &[3]), placement("elm", &[0])),
+                    one("b", placement("oak", &[]), placement("elm", &[])),
+                ],
+                placements: vec![placement("oak", &[0, 1, 2, 3])],
+                text: "2 moves would make room.".to_owned(),
+                ..Moving::default()
+            }),
+            ..ExplainWorkloadResponse::default()
+        };
+        let wanted = "\nmoving others\n  \
+             1. w3 a: from oak GPU 3 to elm GPU 0, 60 s lost\n  \
+             2. w3 b: from oak to elm, 60 s lost\n  \
+             then it would start on oak GPUs 0,1,2,3\n  \
+             2 moves would make room.\n";
+        assert_eq!(explanation(&reply), wanted);
+    }
+
+    #[test]
+    fn where_no_move_helps_only_that_is_said() {
+        let text = "no way".to_owned();
+        let moving = Some(Moving {
+            text,
+            ..Moving::default()
+        });
+        let reply = ExplainWorkloadResponse {
+            moving,
+            ..ExplainWorkloadResponse::default()
+        };
+        assert_eq!(explanation(&reply), "\nmoving others\n  no way\n");
+    }
 }

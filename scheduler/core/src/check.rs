@@ -5,6 +5,7 @@
 
 mod admission;
 mod gpus;
+mod moves;
 mod rejection;
 mod room;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use dovetail_model::{
 };
 use std::collections::BTreeMap;
 
+pub use moves::moves;
 pub use rejection::Rejection;
 
 /// What a plan is checked against.
@@ -33,6 +35,8 @@ struct Facts<'a> {
     policy: &'a Policy,
     /// Steps that are accepted already.
     before: &'a [Step],
+    /// Slices that would have left their places by now.
+    gone: &'a [SliceId],
 }
 
 /// Every step that must not be carried out, each judged after those before it that may.
@@ -78,8 +82,13 @@ pub fn step(
         live,
         policy,
         before,
+        gone: &[],
     };
-    let workload = waiting(facts, step)?;
+    places(facts, waiting(facts, step)?, step)
+}
+
+/// Whether every member may go where the step says.
+fn places(facts: Facts<'_>, workload: &Workload, step: &Step) -> Result<(), Rejection> {
     members(workload, step)?;
     for placement in &step.placements {
         let node = open_node(facts, placement)?;

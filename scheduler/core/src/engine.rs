@@ -5,6 +5,7 @@ mod attempt;
 mod cancel;
 mod forecast;
 mod grants;
+mod moving;
 mod node;
 mod prune;
 mod read;
@@ -30,6 +31,7 @@ use dovetail_model::{
     time::Now,
 };
 use forecast::Forecast;
+use moving::Explaining;
 use resolve::Asked;
 use schedule::{InFlight, Round};
 use session::Session;
@@ -67,6 +69,7 @@ pub struct Engine {
     counters: SolverCounters,
     watch: Watch,
     forecast: Forecast,
+    explaining: Option<Explaining>,
     plans_rejected: u64,
     ended: u64,
     prune_at: u64,
@@ -106,6 +109,7 @@ impl Engine {
             counters: SolverCounters::default(),
             watch: Watch::default(),
             forecast: Forecast::default(),
+            explaining: None,
             plans_rejected: 0,
             ended: 0,
             prune_at: 0,
@@ -173,6 +177,7 @@ impl Engine {
             .chain(timers)
             .chain(self.window)
             .chain(self.prices_due())
+            .chain(self.explanation_due())
             .chain(solve)
             .chain(prune)
             .min()
@@ -225,9 +230,9 @@ impl Engine {
                 let answer = self.enroll(&caller, *inventory, now);
                 return self.reply(reply, answer);
             }
+            Request::Explain { workload } => return self.explain_to(reply, caller, &workload),
             read @ (Request::Get { .. }
             | Request::List { .. }
-            | Request::Explain { .. }
             | Request::Plan { .. }
             | Request::Nodes { .. }
             | Request::Status) => {
@@ -287,6 +292,7 @@ impl Engine {
         self.settle_attempts(now);
         self.schedule(now);
         self.refresh_prices(now);
+        self.give_up_on_moves(now);
         self.prune(now);
         self.send_grants(now);
         for (reply, caller, later) in std::mem::take(&mut self.replies) {

@@ -1,6 +1,7 @@
 //! Why a workload waits: the rules' own reasons, collected per node and GPU.
 
 mod least;
+mod moving;
 mod nearest;
 mod needs;
 mod remedy;
@@ -21,6 +22,7 @@ use dovetail_model::{
 use nearest::Look;
 use std::{cmp::Reverse, collections::BTreeMap};
 
+pub use moving::{Move, Moving};
 pub(crate) use nearest::dominant;
 
 /// Most nodes that an explanation shows; it counts all of them. More is neither read nor sent.
@@ -43,6 +45,8 @@ pub struct Explanation {
     pub nodes: Vec<NodeVerdict>,
     /// Changes that were tried and make it fit.
     pub remedies: Vec<Remedy>,
+    /// What moving others would do; absent: it was not looked for.
+    pub moving: Option<Moving>,
     /// The revision it was made at.
     pub revision: Revision,
 }
@@ -117,6 +121,7 @@ pub fn explain(
         queue_position: position,
         queue_length: length,
         remedies,
+        moving: None,
         revision,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     packing::Prices,
-    problem::{exact::Assignment, window::Packed},
+    problem::{exact::Assignment, repair::Repaired, window::Packed},
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub enum Answer {
     Window(Packed),
     /// To a fluid problem.
     Fluid(Prices),
+    /// To a repair problem; nothing if no way was found.
+    Repair(Option<Repaired>),
 }
 
 /// An answer to an exact problem.

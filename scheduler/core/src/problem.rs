@@ -8,6 +8,7 @@ pub mod window;
 use dovetail_model::id::Revision;
 use exact::Exact;
 use fluid::Fluid;
+use repair::Repair;
 use serde::{Deserialize, Serialize};
 use window::Window;
 
@@ -33,13 +34,16 @@ pub enum Task {
     Window(Window),
     /// Prices and plan for a mix, in the background: nobody waits for it.
     Fluid(Fluid),
+    /// Who moves so that something blocked fits, exactly, on few nodes: an explanation waits for it,
+    /// and no placement.
+    Repair(Repair),
 }
 
 impl Task {
-    /// Whether nobody waits for the answer.
+    /// Whether no placement waits for the answer.
     pub fn is_background(&self) -> bool {
         match self {
-            Self::Fluid(_) => true,
+            Self::Fluid(_) | Self::Repair(_) => true,
             Self::Exact(_) | Self::Window(_) => false,
         }
     }

@@ -1,11 +1,11 @@
 //! From a problem to its outcome.
 //!
 //! ```text
-//! Problem -> exact | window | fluid -> Outcome
+//! Problem -> exact | window | fluid | repair -> Outcome
 //! ```
 //!
-//! `exact` packs a few nodes, `window` much waiting work on many, and `fluid` says what the room of
-//! a cluster is worth to a mix. `process` runs all of this in a child process that can be killed.
+//! `exact` packs a few nodes, `window` much waiting work on many, `fluid` says what the room of a
+//! cluster is worth to a mix, and `repair` who moves so that something blocked fits. `process` runs all of this in a child process that can be killed.
 
 #![forbid(unsafe_code)]
 
@@ -49,6 +49,7 @@ pub fn solve_until(problem: &Problem, stop: Stop) -> Outcome {
             Answer::Window(window::solve(task, &limits, &mut window::Pool::default()))
         }
         Task::Fluid(task) => Answer::Fluid(fluid::solve(task)),
+        Task::Repair(task) => Answer::Repair(repair::solve_on_few(task, stop).repaired),
     };
     Outcome {
         problem: problem.id,

@@ -1,15 +1,18 @@
 //! A real child: this program starts itself, is confined, solves, dies and is started anew.
 
 use dovetail_core::{
+    decide::repair::verify,
     outcome::{Answer, SolveFailure, Status},
+    packing::{Demand, GpuRoom, Gpus, Room, Take},
     problem::{
         Limits, Problem, Task,
-        exact::{Exact, Item, Node, Place},
+        exact::{Exact, Item, Node, Place, Slot},
+        repair::{Repair, Resident},
     },
 };
 use dovetail_model::{
     id::{Name, Revision, WorkloadId},
-    units::{Bytes, CpuMilli},
+    units::{Bytes, CpuMilli, GpuMilli},
 };
 use dovetail_solver::process::{Counters, Solver, confine, serve};
 use std::{
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         };
     }
     problems_are_solved_by_a_child_that_outlives_each_of_them();
+    a_repair_is_solved_by_the_child_and_holds();
     a_child_over_its_memory_is_a_failure();
     ExitCode::SUCCESS
 }
@@ -63,6 +67,80 @@ fn problems_are_solved_by_a_child_that_outlives_each_of_them() {
         failures: 0,
     };
     assert_eq!(solver.counters(), counters);
+}
+
+fn a_repair_is_solved_by_the_child_and_holds() {
+    let mut solver = solver(2 << 30);
+    let mut ask = |id, repair: &Repair| {
+        let task = Task::Repair(repair.clone());
+        let outcome = solver.solve(&Problem {
+            task,
+            ..problem(id)
+        });
+        match outcome.expect("the child answers in time").answer {
+            Answer::Repair(answer) => answer,
+            other => panic!("a repair is answered by one, not by {other:?}"),
+        }
+    };
+    let mut repair = repair();
+    let answer = ask(1, &repair).expect("the cheaper of the two shares joins the other");
+    assert_eq!(verify(&repair, &answer), Ok(()));
+    assert_eq!((answer.cost, answer.steps.len()), (7, 1));
+    assert_eq!(answer.steps[0].resident, 1);
+    for resident in &mut repair.residents {
+        resident.move_cost = None;
+    }
+    assert_eq!(ask(2, &repair), None, "nobody may move");
+}
+
+/// Two nodes with two GPUs each, a share on both, and somebody wants two whole GPUs.
+fn repair() -> Repair {
+    let gpu = GpuRoom {
+        device: 0,
+        compute: GpuMilli(1000),
+        memory: Bytes(1000 << 20),
+        empty: true,
+        tenant: None,
+    };
+    let node = Room {
+        kind: 0,
+        cpu: CpuMilli(8000),
+        memory: Bytes(8 << 30),
+        slices: 10,
+        gpus: vec![gpu; 2],
+    };
+    let asks = |gpus: Gpus, milli: u64| Demand {
+        cpu: CpuMilli(1000),
+        memory: Bytes(1 << 20),
+        tenant: 0,
+        gpus,
+        takes: vec![Some(Take {
+            compute: GpuMilli(milli),
+            memory: Bytes(milli << 20),
+        })],
+        kinds: vec![true],
+    };
+    let share_on = |node: usize, cost: u64| Resident {
+        key: node as u64,
+        class: 1,
+        at: Slot {
+            node,
+            gpus: vec![0],
+        },
+        priority: 0,
+        move_cost: Some(cost),
+        stop_cost: None,
+    };
+    Repair {
+        bare: vec![node.clone(), node],
+        classes: vec![asks(Gpus::Whole(2), 1000), asks(Gpus::Share, 300)],
+        residents: vec![share_on(0, 9), share_on(1, 7)],
+        blocked: 0,
+        members: 1,
+        priority: 0,
+        steps_max: 16,
+        seed: 0,
+    }
 }
 
 fn a_child_over_its_memory_is_a_failure() {

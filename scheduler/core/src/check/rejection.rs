@@ -22,6 +22,8 @@ pub enum Rejection {
     PlacedAlready(WorkloadId),
     #[error("workload {0} is placed twice in the plan")]
     Twice(WorkloadId),
+    #[error("workload {0} may not be moved")]
+    NotMovable(WorkloadId),
     #[error("{asked} members were asked for, {given} are placed")]
     WrongMemberCount { asked: usize, given: usize },
     #[error("slice {given} stands where {expected} belongs")]

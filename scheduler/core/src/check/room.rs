@@ -3,7 +3,7 @@
 use super::{Facts, Rejection};
 use crate::{
     plan::Step,
-    state::{Node, Workload},
+    state::{Member, Node, Workload},
 };
 use dovetail_model::{
     grant::{GpuGrant, Placement},
@@ -42,7 +42,9 @@ fn everything_on<'a>(
     step: &'a Step,
     name: &'a NodeName,
 ) -> Vec<(&'a Placement, &'a Workload)> {
-    let held = facts.state.held_on(name).filter_map(|member| {
+    let stays = |member: &&Member| !facts.gone.contains(&member.placement.slice);
+    let held = facts.state.held_on(name).filter(stays);
+    let held = held.filter_map(|member| {
         let owner = facts.state.workload(member.placement.slice.workload)?;
         Some((&member.placement, owner))
     });

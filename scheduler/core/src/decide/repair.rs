@@ -10,6 +10,7 @@
 mod board;
 mod by_score;
 mod order;
+mod posed;
 mod search;
 mod select;
 mod tightest;
@@ -22,7 +23,8 @@ mod tests;
 
 pub use by_score::ByScore;
 pub use order::ordered;
-pub use search::{Effort, search};
+pub use posed::{Mover, Posed};
+pub use search::{Bounds, Effort, search};
 pub use select::{Selected, select};
 pub use tightest::Tightest;
 pub use verify::{Wrong, verify};
@@ -52,7 +54,7 @@ pub trait Placer {
 ///
 /// ```
 /// use dovetail_core::{
-///     decide::repair::{Tightest, propose},
+///     decide::repair::{Bounds, Tightest, propose},
 ///     packing::{Demand, GpuRoom, Gpus, Room, Take},
 ///     problem::{exact::Slot, repair::{Repair, Resident}},
 /// };
@@ -99,14 +101,15 @@ pub trait Placer {
 ///     seed: 0,
 /// };
 ///
-/// let found = propose(&repair, &mut Tightest::new(&repair)).expect("one share joins the other");
+/// let found = propose(&repair, &mut Tightest::new(&repair), Bounds::default());
+/// let found = found.expect("one share joins the other");
 /// assert_eq!(found.steps.len(), 1);
 /// assert_eq!(found.slots, [Slot { node: 0, gpus: vec![0, 1] }]);
 /// assert_eq!(found.cost, 1300);
 /// ```
 ///
 /// [`ByScore`] is the placer for a scheduler that has the online score at hand.
-pub fn propose(repair: &Repair, placer: &mut dyn Placer) -> Option<Repaired> {
-    let (found, _) = search(repair, placer);
+pub fn propose(repair: &Repair, placer: &mut dyn Placer, bounds: Bounds) -> Option<Repaired> {
+    let (found, _) = search(repair, placer, bounds);
     found.filter(|found| verify(repair, found).is_ok())
 }

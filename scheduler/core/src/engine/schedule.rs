@@ -219,7 +219,7 @@ impl Engine {
             }) => Some(prices.clone()),
             _ => None,
         };
-        if self.priced(problem, prices) {
+        if self.priced(problem, prices) || self.moves_solved(problem, outcome.as_ref().ok()) {
             return;
         }
         let Some(solve) = self.solve.take_if(|solve| solve.held.problem.id == problem) else {

@@ -1,6 +1,7 @@
 //! The engine driven by hand: a small world of callers and agents that do as they are told.
 
 mod attempts;
+mod moving;
 mod nodes;
 mod requests;
 mod scheduling;

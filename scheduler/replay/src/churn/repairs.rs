@@ -11,7 +11,7 @@ use crate::{
     usage,
 };
 use dovetail_core::{
-    decide::repair::{ByScore, Effort, search, verify},
+    decide::repair::{Bounds, ByScore, Effort, search, verify},
     packing::{self, Room},
     problem::repair::{Repair, Repaired, Resident, STEPS_MAX},
 };
@@ -142,9 +142,10 @@ impl Repairs {
 
     fn search(&mut self, ground: &mut Ground<'_>, problem: &Repair) -> Option<Repaired> {
         let before_us = usage::thread_cpu_us();
+        let bounds = Bounds::default();
         let (answer, effort) = match ground.policy.scoring() {
-            Some(scoring) => search(problem, &mut ByScore::new(scoring.scorer, problem)),
-            None => search(problem, ground),
+            Some(scoring) => search(problem, &mut ByScore::new(scoring.scorer, problem), bounds),
+            None => search(problem, ground, bounds),
         };
         let took_us = usage::thread_cpu_us().saturating_sub(before_us);
         self.cpu_us.push(took_us);

@@ -3,9 +3,12 @@
 use super::workload::workload;
 use dovetail_core::{
     effect::WorkloadView,
-    explain::{Explanation, GpuVerdict, NodeVerdict},
+    explain::{Explanation, GpuVerdict, Move, Moving, NodeVerdict},
 };
-use dovetail_proto::{convert::reason, v1};
+use dovetail_proto::{
+    convert::{grant, reason},
+    v1,
+};
 
 /// Why a workload waits, or would.
 pub(crate) fn explanation(
@@ -33,6 +36,32 @@ pub(crate) fn explanation(
         nodes: explanation.nodes.iter().map(node).collect(),
         remedies: remedies.collect(),
         revision: explanation.revision.0,
+        moving: explanation.moving.as_ref().map(moving),
+    }
+}
+
+fn moving(moving: &Moving) -> v1::Moving {
+    let placements = moving.placements.iter();
+    v1::Moving {
+        moves: moving.moves.iter().map(one_move).collect(),
+        placements: placements.map(grant::placement_to_wire).collect(),
+        cost_seconds: moving.cost_seconds,
+        movable: count(moving.movable),
+        text: moving.text(),
+    }
+}
+
+fn one_move(one: &Move) -> v1::Move {
+    v1::Move {
+        workload_id: one.workload.to_string(),
+        name: one
+            .name
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        from: Some(grant::placement_to_wire(&one.from)),
+        to: Some(grant::placement_to_wire(&one.to)),
+        cost_seconds: one.cost_seconds,
     }
 }
 

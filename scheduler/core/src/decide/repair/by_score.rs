@@ -101,3 +101,6 @@ fn value(scorer: &Scorer, room: &Room, demand: &Demand, hosts: &Hosts) -> u16 {
     let scored = scorer.look(room).score(demand, hosts);
     scored.map_or(0, |scored| scored.value.max(1))
 }
+
+#[cfg(test)]
+mod tests;

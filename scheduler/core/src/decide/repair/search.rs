@@ -27,12 +27,28 @@ const CHAINED_STEPS_MIN: usize = 4;
 /// After so many failures to seat a class by moving others, no more is tried for that class: nodes
 /// that are cheap to vacate differ little in what they leave to the rest.
 const FAILURES_MAX: u32 = 3;
-/// Most places asked for in one search: at a few microseconds each, some ten milliseconds.
-const SEATS_MAX: u64 = 4000;
-/// How many of those for chains: a chain that works is among the first.
+/// How many of the places asked for may be for chains: a chain that works is among the first.
 const CHAINED_SEATS_MAX: u64 = 1000;
-/// Most nodes looked at for whom to move, in one search: some microseconds each.
-pub(super) const LOOKS_MAX: u64 = 5000;
+
+/// The most that a search may take, in counts: it ends at the same point on every machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Nodes looked at for whom to move, some microseconds each. Those with the most free GPU come
+    /// first.
+    pub looks: u64,
+    /// Places asked for, a few microseconds each.
+    pub seats: u64,
+}
+
+impl Default for Bounds {
+    /// Some ten milliseconds on a cluster of a few thousand nodes.
+    fn default() -> Self {
+        Self {
+            looks: 5000,
+            seats: 4000,
+        }
+    }
+}
 
 /// What a search took, in counts that are equal on every machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -47,19 +63,24 @@ pub struct Effort {
 
 /// The cheapest way found to make room for the blocked, all its members or none. The placer is left
 /// as it was.
-pub fn search(repair: &Repair, placer: &mut dyn Placer) -> (Option<Repaired>, Effort) {
+pub fn search(
+    repair: &Repair,
+    placer: &mut dyn Placer,
+    bounds: Bounds,
+) -> (Option<Repaired>, Effort) {
     let mut search = Search {
         board: Board::new(repair, placer),
+        bounds,
         effort: Effort::default(),
         ceiling: u64::MAX,
-        seats_max: SEATS_MAX,
+        seats_max: bounds.seats,
         failures: BTreeMap::new(),
         below: BTreeMap::new(),
         placeable: BTreeMap::new(),
     };
-    let mut seated = true;
-    for _ in 0..repair.members {
-        seated = seated && search.member();
+    let mut seated = repair.members > 1 && search.together();
+    if !seated {
+        seated = (0..repair.members).all(|_| search.member());
     }
     let answer = seated.then(|| search.board.answer()).flatten();
     search.board.back_to(0);
@@ -68,6 +89,7 @@ pub fn search(repair: &Repair, placer: &mut dyn Placer) -> (Option<Repaired>, Ef
 
 struct Search<'a> {
     board: Board<'a>,
+    bounds: Bounds,
     effort: Effort,
     /// What is known to be possible: whatever costs as much is not looked at.
     ceiling: u64,
@@ -89,6 +111,38 @@ enum Seeker {
 }
 
 impl Search<'_> {
+    /// Seats all members of a gang at once: who is in the way of any of them goes first, and finds
+    /// a new place at last, so that nobody goes to where the next member should come.
+    fn together(&mut self) -> bool {
+        let mark = self.board.mark();
+        let vacated = self.vacate_for_all();
+        let seated = vacated.is_some_and(|residents| self.seat_all(residents, true));
+        let done = seated && self.board.answer().is_some();
+        if !done {
+            self.board.back_to(mark);
+        }
+        done
+    }
+
+    /// Places every member, always where that costs least; returns who had to go.
+    fn vacate_for_all(&mut self) -> Option<Vec<usize>> {
+        let (blocked, left) = (self.board.repair.blocked, self.looks_left());
+        let ways = Ways::of(&self.board, blocked, vacate, left, &mut self.effort.looks);
+        let mut lifted = Vec::new();
+        for _ in 0..self.board.repair.members {
+            if self.directly(Seeker::Blocked) {
+                continue;
+            }
+            if self.looks_left() == 0 {
+                return None;
+            }
+            let way = ways.now(&self.board, 1, &mut self.effort.looks).pop()?;
+            self.make_way(Seeker::Blocked, &way);
+            lifted.extend(way.residents);
+        }
+        Some(lifted)
+    }
+
     /// Seats one more member of the blocked, as cheaply as is found.
     fn member(&mut self) -> bool {
         self.ceiling = u64::MAX;
@@ -111,9 +165,9 @@ impl Search<'_> {
         }
         if self.board.repair.steps_limit() >= CHAINED_STEPS_MIN {
             let chained = &cheapest[..cheapest.len().min(most)];
-            self.seats_max = SEATS_MAX.min(self.effort.seats + CHAINED_SEATS_MAX);
+            self.seats_max = (self.effort.seats + CHAINED_SEATS_MAX).min(self.bounds.seats);
             best = self.first_of(chained, true).or(best);
-            self.seats_max = SEATS_MAX;
+            self.seats_max = self.bounds.seats;
         }
         debug_assert_eq!(self.board.mark(), mark, "tries are taken back");
         let found = best.is_some();
@@ -172,6 +226,12 @@ impl Search<'_> {
     /// Vacates the node, seats the seeker there and everybody else anew; false leaves things as
     /// they then are, for the caller to take back.
     fn follow(&mut self, seeker: Seeker, way: &Vacating, chained: bool) -> bool {
+        self.make_way(seeker, way);
+        self.seat_all(way.residents.clone(), chained)
+    }
+
+    /// Vacates the node and seats the seeker there.
+    fn make_way(&mut self, seeker: Seeker, way: &Vacating) {
         self.effort.candidates += 1;
         for resident in &way.residents {
             self.board.lift(*resident);
@@ -182,7 +242,11 @@ impl Search<'_> {
             Seeker::Blocked => self.board.place(at),
             Seeker::Resident(resident) => self.board.put(resident, at),
         }
-        let mut residents: Vec<usize> = way.residents.iter().rev().copied().collect();
+    }
+
+    /// Finds places for lifted residents, the largest first.
+    fn seat_all(&mut self, mut residents: Vec<usize>, chained: bool) -> bool {
+        residents.reverse();
         residents.sort_by_key(|r| Reverse(size(self.board.demand_of(*r))));
         residents
             .into_iter()
@@ -233,6 +297,11 @@ impl Search<'_> {
         self.effort.seats > self.seats_max
     }
 
+    fn looks_left(&self) -> usize {
+        let left = self.bounds.looks.saturating_sub(self.effort.looks);
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
     fn class(&self, seeker: Seeker) -> usize {
         match seeker {
             Seeker::Blocked => self.board.repair.blocked,
@@ -246,17 +315,19 @@ impl Search<'_> {
         vacate: fn(&Board<'_>, usize, &Demand) -> Option<Vacating>,
     ) -> Vec<Vacating> {
         let blocked = self.board.repair.blocked;
-        Ways::of(&self.board, blocked, vacate, &mut self.effort.looks).all()
+        let looks = self.looks_left();
+        Ways::of(&self.board, blocked, vacate, looks, &mut self.effort.looks).all()
     }
 
     /// Nodes to vacate for a resident of this class, cheapest first.
     fn ways_below(&mut self, class: usize) -> Vec<Vacating> {
-        if self.board.steps_left() == 0 || self.is_spent() {
+        if self.board.steps_left() == 0 || self.is_spent() || self.looks_left() == 0 {
             return Vec::new();
         }
+        let left = self.looks_left();
         let (board, looks) = (&self.board, &mut self.effort.looks);
         let ways = self.below.entry(class);
-        let ways = ways.or_insert_with(|| Ways::of(board, class, vacate, looks));
+        let ways = ways.or_insert_with(|| Ways::of(board, class, vacate, left, looks));
         ways.now(board, CANDIDATES_BELOW_MAX, looks)
     }
 }

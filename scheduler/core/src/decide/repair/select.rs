@@ -15,6 +15,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+/// Nodes looked at for whom to move for one class, those with the most free GPU first.
+const LOOKS_MAX: usize = 5000;
 /// Nodes looked at as receivers for each class that has to go, those with the least room first.
 const RECEIVERS_MAX: usize = 3;
 /// Classes that fit nowhere, for which others may make way; each takes a look at all nodes.
@@ -51,7 +53,7 @@ struct Known(BTreeMap<usize, Vec<Vacating>>);
 
 impl Known {
     fn ways(&mut self, board: &Board<'_>, class: usize) -> &[Vacating] {
-        let find = || Ways::of(board, class, vacate, &mut 0).all();
+        let find = || Ways::of(board, class, vacate, LOOKS_MAX, &mut 0).all();
         self.0.entry(class).or_insert_with(find)
     }
 }

@@ -77,7 +77,7 @@ fn size(demand: &Demand) -> u64 {
 }
 
 fn searched(repair: &Repair) -> Option<Repaired> {
-    let (answer, _) = search(repair, &mut Tightest::new(repair));
+    let (answer, _) = search(repair, &mut Tightest::new(repair), Bounds::default());
     if let Some(answer) = &answer {
         assert_eq!(verify(repair, answer), Ok(()));
     }
@@ -272,9 +272,9 @@ proptest! {
         (problem.members, problem.steps_max) = (members, steps_max);
         let mut placer = Tightest::new(&problem);
         let before = format!("{:?}", placer.rooms());
-        let (answer, effort) = search(&problem, &mut placer);
+        let (answer, effort) = search(&problem, &mut placer, Bounds::default());
         prop_assert_eq!(before, format!("{:?}", placer.rooms()));
-        prop_assert_eq!(&search(&problem, &mut placer), &(answer.clone(), effort));
+        prop_assert_eq!(&search(&problem, &mut placer, Bounds::default()), &(answer.clone(), effort));
         if let Some(answer) = answer {
             prop_assert_eq!(verify(&problem, &answer), Ok(()));
         }

@@ -2,7 +2,6 @@
 
 use super::{
     board::Board,
-    search::LOOKS_MAX,
     vacate::{Vacating, vacate},
 };
 use crate::packing::Demand;
@@ -22,19 +21,19 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// As things are now. Nodes with the most free GPU are looked at first, if not all can be.
+    /// As things are now, on so many nodes: those with the most free GPU are looked at first.
     pub(super) fn of(
         board: &Board<'_>,
         class: usize,
         vacate: fn(&Board<'_>, usize, &Demand) -> Option<Vacating>,
+        most: usize,
         looks: &mut u64,
     ) -> Self {
         let demand = &board.repair.classes[class];
         let able = |node: &usize| board.repair.bare[*node].fits(demand);
         let mut nodes: Vec<usize> = (0..board.nodes()).filter(able).collect();
         nodes.sort_by_key(|node| Reverse(board.room(*node).compute()));
-        let left = usize::try_from(LOOKS_MAX.saturating_sub(*looks)).unwrap_or(usize::MAX);
-        nodes.truncate(left);
+        nodes.truncate(most);
         *looks += nodes.len() as u64;
         let ways = nodes.into_iter();
         let mut found: Vec<Vacating> = ways
