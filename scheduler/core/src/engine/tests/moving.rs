@@ -198,7 +198,7 @@ fn names_of_others_work_are_not_told() {
         Answer::Workload { workload, .. } => workload.unwrap().workload.id,
         other => panic!("{other:?}"),
     };
-    let moves = world.moving(theirs).moves;
+    let moves = world.moving(ours).moves;
     assert!(
         moves.iter().all(|one| one.name.is_some()),
         "to whom they belong"
