@@ -105,7 +105,7 @@ pub(crate) fn engine(crowd: Crowd, nodes: u32) -> (Engine, impl Fn(u64) -> Input
     large.gang_size = crowd.members;
     let blocked = submit(&mut state, large);
     let mut engine = Engine::new(state, Policy::default());
-    drop(engine.start(ClusterId("bench".to_owned()), NOW));
+    drop(engine.start(ClusterId("bench".into()), NOW));
     for index in 0..nodes {
         let Inventory { node, boot_id, .. } = cluster::inventory(index);
         let connected = Input::AgentConnected {
@@ -198,7 +198,7 @@ fn submit(state: &mut State, spec: WorkloadSpec) -> WorkloadId {
     let submitted = Event::Submitted {
         tenant: Tenant(tenant.0.clone()),
         owner: Owner { uid, gid, groups },
-        spec: Box::new(spec),
+        spec: spec.into(),
         request: RequestKey {
             tenant,
             digest: id.clone(),

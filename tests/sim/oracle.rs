@@ -26,7 +26,7 @@ pub(crate) fn book_is_not_oversubscribed(state: &State) -> Result<(), String> {
     for name in state.nodes().keys() {
         not_oversubscribed(
             "I2: book",
-            state.held_on(name).map(|member| &member.placement),
+            state.held_on(name).map(|(_, member)| &member.placement),
         )?;
     }
     Ok(())
@@ -124,7 +124,7 @@ pub(crate) fn agrees(state: &State, nodes: &[Node]) -> Result<(), String> {
     for node in nodes {
         let booked: Vec<SliceId> = state
             .held_on(&node.name)
-            .map(|m| m.placement.slice)
+            .map(|(_, member)| member.placement.slice)
             .collect();
         let exists: Vec<SliceId> = node.kernel.slices.keys().copied().collect();
         if booked != exists {

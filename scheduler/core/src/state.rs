@@ -122,18 +122,24 @@ impl State {
         self.requests.values().map(BTreeMap::len).sum()
     }
 
-    /// Members that hold a place on the node.
-    pub fn held_on<'a>(&'a self, node: &NodeName) -> impl Iterator<Item = &'a Member> {
+    /// Members that hold a place on the node, with the workloads they are of.
+    pub fn held_on<'a>(
+        &'a self,
+        node: &NodeName,
+    ) -> impl Iterator<Item = (&'a Workload, &'a Member)> {
         let slices = self.held.get(node).into_iter().flatten();
-        slices.filter_map(|slice| self.member(*slice))
+        slices.filter_map(|slice| self.held(*slice))
     }
 
     /// The member that is this slice, of the newest attempt.
     pub fn member(&self, slice: SliceId) -> Option<&Member> {
-        let members = &self.workloads.get(&slice.workload)?.members;
-        members
-            .get(slice.member as usize)
-            .filter(|m| m.placement.slice == slice)
+        self.held(slice).map(|(_, member)| member)
+    }
+
+    fn held(&self, slice: SliceId) -> Option<(&Workload, &Member)> {
+        let workload = self.workloads.get(&slice.workload)?;
+        let member = workload.members.get(slice.member as usize)?;
+        (member.placement.slice == slice).then_some((workload, member))
     }
 
     /// The state as bytes: a snapshot, and what the hash is computed over.

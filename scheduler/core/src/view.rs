@@ -141,11 +141,8 @@ impl NodeView {
     /// The view of a node in this state.
     pub fn of(state: &State, name: &NodeName, node: &Node, liveness: &Liveness) -> Self {
         let mut view = Self::empty(name, node, liveness);
-        for member in state.held_on(name) {
-            let id = member.placement.slice.workload;
-            if let Some(workload) = state.workload(id) {
-                view.take(&member.placement, &workload.tenant);
-            }
+        for (workload, member) in state.held_on(name) {
+            view.take(&member.placement, &workload.tenant);
         }
         view
     }

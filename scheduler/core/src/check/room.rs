@@ -3,7 +3,7 @@
 use super::{Facts, Rejection};
 use crate::{
     plan::Step,
-    state::{Member, Node, Workload},
+    state::{Node, Workload},
 };
 use dovetail_model::{
     grant::{GpuGrant, Placement},
@@ -42,12 +42,9 @@ fn everything_on<'a>(
     step: &'a Step,
     name: &'a NodeName,
 ) -> Vec<(&'a Placement, &'a Workload)> {
-    let stays = |member: &&Member| !facts.gone.contains(&member.placement.slice);
-    let held = facts.state.held_on(name).filter(stays);
-    let held = held.filter_map(|member| {
-        let owner = facts.state.workload(member.placement.slice.workload)?;
-        Some((&member.placement, owner))
-    });
+    let held = facts.state.held_on(name);
+    let held = held.map(|(owner, member)| (&member.placement, owner));
+    let held = held.filter(|(placement, _)| !facts.gone.contains(&placement.slice));
     let before = facts.before.iter().filter_map(|step| {
         let owner = facts.state.workload(step.workload)?;
         Some(

@@ -92,20 +92,17 @@ pub(crate) fn members_in<'r>(
 
 /// Whether all members would fit if every node were empty and in service, as far as one node of
 /// each kind stands for all.
-pub fn fits_empty(board: &Board, ask: &Ask<'_>) -> bool {
-    let demand = board.describe(ask);
-    let most = ask.spec.gang_size;
-    let by_kind: Vec<u32> = board
-        .empties()
+pub fn fits_empty(board: &mut Board, ask: &Ask<'_>) -> bool {
+    let class = board.class(ask);
+    let (demand, empties) = (board.demand_of(class), board.empties());
+    let mut kinds = board
+        .rooms()
         .iter()
-        .map(|empty| empty.members(&demand, most))
-        .collect();
-    let mut fit = 0_u32;
-    let mut rooms = board.rooms().iter();
-    rooms.any(|room| {
-        fit = fit.saturating_add(by_kind[room.kind as usize]);
-        fit >= most
-    })
+        .map(|room| &empties[room.kind as usize]);
+    if ask.spec.gang_size == 1 {
+        return kinds.any(|empty| empty.fits(demand));
+    }
+    members_in(kinds, demand, ask.spec.gang_size) == ask.spec.gang_size
 }
 
 /// Members that fit on a node, up to so many.

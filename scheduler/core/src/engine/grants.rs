@@ -41,13 +41,9 @@ impl Engine {
             releases: Vec::new(),
             acknowledged_exits: Vec::new(),
         };
-        for member in self.state.held_on(node) {
-            let slice = member.placement.slice;
-            let Some(workload) = self.state.workload(slice.workload) else {
-                continue;
-            };
+        for (workload, member) in self.state.held_on(node) {
             if member.released.is_some() {
-                set.releases.push(slice);
+                set.releases.push(member.placement.slice);
                 continue;
             }
             set.grants.push(Grant {

@@ -218,11 +218,11 @@ impl Engine {
 /// Who may move off a node. A gang would have to be stopped and placed whole, so it stays.
 fn movers<'s>(state: &'s State, node: &NodeName) -> Vec<Mover<'s>> {
     let held = state.held_on(node);
-    held.filter_map(|member| mover(state, member)).collect()
+    held.filter_map(|(workload, member)| mover(workload, member))
+        .collect()
 }
 
-fn mover<'s>(state: &'s State, member: &'s Member) -> Option<Mover<'s>> {
-    let workload: &Workload = state.workload(member.placement.slice.workload)?;
+fn mover<'s>(workload: &'s Workload, member: &'s Member) -> Option<Mover<'s>> {
     let movable = workload.spec.movable?;
     let stays = workload.spec.gang_size > 1 || !workload.is_placed() || workload.is_stopping();
     let parts = member.placement.gpus.len().max(1) as u64;

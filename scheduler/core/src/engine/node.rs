@@ -129,7 +129,7 @@ impl Engine {
         let lost: Vec<SliceId> = self
             .state
             .held_on(node)
-            .map(|m| m.placement.slice)
+            .map(|(_, member)| member.placement.slice)
             .collect();
         for slice in &lost {
             self.slice_ended(*slice, node, ended_by(ExitCause::NodeLost, now));

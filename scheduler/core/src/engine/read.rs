@@ -245,13 +245,9 @@ impl Engine {
             .cloned()
             .unwrap_or_else(Liveness::default);
         let session = self.sessions.get(name);
-        let named = |member: &Member| {
-            let slice = member.placement.slice;
-            let workload = self.state.workload(slice.workload)?;
-            Some((
-                slice,
-                (workload.spec.name.clone(), member.placement.clone()),
-            ))
+        let named = |(workload, member): (&Workload, &Member)| {
+            let named = (workload.spec.name.clone(), member.placement.clone());
+            (member.placement.slice, named)
         };
         Some(NodeReply {
             name: name.clone(),
@@ -261,7 +257,7 @@ impl Engine {
             last_report: session.map(|s| s.heard_wall_ns),
             sample: session.and_then(|s| s.sample.clone()),
             orphaned: session.map(|s| s.orphaned.clone()).unwrap_or_default(),
-            slice_names: self.state.held_on(name).filter_map(named).collect(),
+            slice_names: self.state.held_on(name).map(named).collect(),
         })
     }
 

@@ -234,6 +234,7 @@ impl Engine {
         let gone: Vec<SliceId> = self
             .state
             .held_on(node)
+            .map(|(_, member)| member)
             .filter(|m| confirmed(m.released) && !present.contains(&m.placement.slice))
             .map(|m| m.placement.slice)
             .collect();

@@ -123,7 +123,7 @@ impl Engine {
             tenant: &caller.tenant,
             spec,
         };
-        if decide::fits_empty(&self.board, &ask) {
+        if decide::fits_empty(&mut self.board, &ask) {
             return Ok(());
         }
         let empty = self.empty_view();

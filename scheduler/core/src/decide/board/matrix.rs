@@ -228,6 +228,9 @@ impl Row {
         let column = column as usize;
         let block = column / BLOCK;
         let before = std::mem::replace(&mut self.values[column], value);
+        if value == before {
+            return;
+        }
         if value >= self.maxima[block] {
             self.maxima[block] = value;
         } else if before == self.maxima[block] {

@@ -102,14 +102,12 @@ impl<'a> Looked<'a> {
     /// On the best GPU; the first of equals.
     fn share(&self, kind: &Kind, mut taken: Taken<'_>, cpu: CpuMilli) -> Option<Scored> {
         let demand = taken.demand;
+        let states = self.seen.states.iter();
+        let mut fitting = states.filter(|state| state.gpu.fits(demand)).peekable();
+        fitting.peek()?;
         let whole = self.seen.rest(kind, cpu);
         let mut best: Option<Scored> = None;
-        for state in self
-            .seen
-            .states
-            .iter()
-            .filter(|state| state.gpu.fits(demand))
-        {
+        for state in fitting {
             let after = state.after(demand, kind.groups[state.group].1);
             let mut rest = whole;
             rest.remove(kind, *state, 1);
@@ -132,6 +130,10 @@ impl<'a> Looked<'a> {
         cpu: CpuMilli,
         count: u32,
     ) -> Option<Scored> {
+        // Most nodes of a full cluster go no further.
+        if self.seen.empty < count {
+            return None;
+        }
         let mut rest = self.seen.rest(kind, cpu);
         let (mut missing, mut gpus) = (count, 0);
         for state in &self.seen.states {

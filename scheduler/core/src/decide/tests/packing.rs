@@ -234,7 +234,7 @@ proptest! {
         }
         let ask = ask(99, &tenant, &spec);
         let empty = ClusterView::of(board.view().nodes.iter().map(emptied));
-        prop_assert_eq!(fits_empty(&board, &ask), fits(&empty, &ask, &policy));
+        prop_assert_eq!(fits_empty(&mut board, &ask), fits(&empty, &ask, &policy));
     }
 
     #[test]
