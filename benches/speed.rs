@@ -9,20 +9,26 @@ mod cluster;
 
 use dovetail_core::{
     decide::{self, Board},
+    effect::Effect,
+    engine::Engine,
+    input::Input,
+    outcome::{Answer, Outcome},
     packing::Mix,
     policy::Policy,
-    problem::fluid::Fluid,
+    problem::{Task, fluid::Fluid},
 };
-use dovetail_model::workload::WorkloadSpec;
+use dovetail_model::{time::Now, workload::WorkloadSpec};
 use dovetail_solver::fluid;
 use nix::{
     sys::resource::{UsageWho, getrusage},
     sys::time::TimeValLike as _,
 };
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, ops::Range, time::Instant};
 
 /// Of all GPUs, asked for before anything is measured.
 const FULL_PERCENT: u64 = 60;
+/// Longer than a question for prices waits for its answer, and shorter than a node may be silent.
+const PRICED_AFTER_NS: u64 = 10_000_000_000;
 /// Different requests come again after so many.
 const MIX_LENGTH: u64 = 500;
 
@@ -122,10 +128,16 @@ fn expect_mix(board: &mut Board) {
 fn engine(nodes: u32, decisions: u64) -> serde_json::Value {
     let mut engine = cluster::engine(nodes);
     let first = cluster::arrived(nodes, FULL_PERCENT);
-    for number in 0..first {
-        drop(engine.handle(cluster::submission(number), cluster::NOW));
-        engine.catch_up();
-    }
+    let submit = |engine: &mut Engine, numbers: Range<u64>| {
+        for number in numbers {
+            drop(engine.handle(cluster::submission(number), cluster::NOW));
+            engine.catch_up();
+        }
+    };
+    submit(&mut engine, 0..first - MIX_LENGTH);
+    price(&mut engine);
+    // Scores at new prices are computed while decisions go on.
+    submit(&mut engine, first - MIX_LENGTH..first);
     let inputs: Vec<_> = (first..first + decisions)
         .map(cluster::submission)
         .collect();
@@ -141,6 +153,32 @@ fn engine(nodes: u32, decisions: u64) -> serde_json::Value {
         "handle_us": handle.json(), "update_us": update.json(), "placed": placed,
         "decisions_per_second": per_second(decisions, seconds_us),
     })
+}
+
+/// Answers the engine's question for prices, which it asks every few seconds.
+fn price(engine: &mut Engine) {
+    let later = Now {
+        boot_ns: cluster::NOW.boot_ns + PRICED_AFTER_NS,
+        ..cluster::NOW
+    };
+    // The first, asked about an empty cluster, was never answered.
+    for now in [cluster::NOW, later] {
+        for effect in engine.handle(Input::Tick, now) {
+            let Effect::Solve(problem) = effect else {
+                continue;
+            };
+            let Task::Fluid(task) = &problem.task else {
+                continue;
+            };
+            let outcome = Outcome {
+                problem: problem.id,
+                answer: Answer::Fluid(fluid::solve(task)),
+                elapsed_us: 0,
+            };
+            let (problem, outcome) = (problem.id, Ok(outcome));
+            drop(engine.handle(Input::Solved { problem, outcome }, now));
+        }
+    }
 }
 
 fn per_second(decisions: u64, cpu_us: u64) -> u64 {

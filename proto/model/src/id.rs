@@ -1,7 +1,8 @@
 //! Identities: each kind its own type, so that a node's name is never taken for a workload's.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr, sync::Arc};
+use smol_str::SmolStr;
+use std::{fmt, str::FromStr};
 use thiserror::Error;
 
 /// Longest name of a node, workload or queue, in bytes: a DNS label's.
@@ -14,11 +15,11 @@ pub const NAME_MAX_BYTES: usize = 63;
 )]
 pub struct NameError(pub String);
 
-/// A name people gave: of a node, a workload or a queue. Copies share the text, as those of every
-/// identity here.
+/// A name people gave: of a node, a workload or a queue. As every identity here, it is copied and compared
+/// without going to the heap, unless it is long.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Name(Arc<str>);
+pub struct Name(SmolStr);
 
 /// The name of a node.
 pub type NodeName = Name;
@@ -63,7 +64,7 @@ macro_rules! text_id {
         $(#[$doc])*
         #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(pub Arc<str>);
+        pub struct $name(pub SmolStr);
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(&self.0)

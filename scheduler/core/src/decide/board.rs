@@ -240,8 +240,11 @@ impl Board {
         let places = Places::of(&self.scorer, &self.rooms, &self.seen, &self.columns);
         let (interner, hosts) = (&self.interner, &self.hosts);
         self.matrix.catch_up(
-            |column| places.look(column),
-            |looked, class| value(looked.score(interner.demand(class), &hosts[class.0 as usize])),
+            |column| (places.look(column), vec![None; interner.shapes()]),
+            |(looked, kept), class| {
+                let (demand, hosts) = (interner.demand(class), &hosts[class.0 as usize]);
+                value(looked.score_alike(demand, hosts, &mut kept[interner.shape(class)]))
+            },
         );
     }
 

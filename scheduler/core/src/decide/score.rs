@@ -20,7 +20,7 @@ mod work;
 use crate::packing::{Demand, Mix, Prices, Room};
 use kind::Kind;
 use level::Levels;
-pub use look::{Looked, Seen};
+pub use look::{Looked, Rated, Seen};
 pub use reserve::Hosts;
 use reserve::Reserve;
 use std::borrow::Cow;

@@ -156,6 +156,6 @@ pub(super) fn short(asked: u64, free: u64) -> u64 {
     let Some(lacking) = asked.checked_sub(free) else {
         return 0;
     };
-    let part = u128::from(lacking) * u128::from(NOTHING_FREE) / u128::from(asked.max(1));
-    u64::try_from(part).unwrap_or(NOTHING_FREE)
+    // More than that is no amount of anything, and this is asked of every node.
+    lacking.saturating_mul(NOTHING_FREE) / asked.max(1)
 }

@@ -49,6 +49,10 @@ pub(super) struct Interner {
     /// Every class, by what tells them apart.
     order: Vec<ClassId>,
     classes: Vec<Class>,
+    /// By class: the number of its shape.
+    shape_of: Vec<usize>,
+    /// Classes that differ in memory alone are of one shape.
+    shapes: BTreeMap<Shape, usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,6 +67,9 @@ type KindKey = (Vec<u32>, u64, u64, Level, Labels, Vec<Taint>);
 
 /// Everything of a request that tells classes apart.
 type Key<'a> = (u32, &'a Resources, &'a Labels, &'a [Toleration]);
+
+/// The same but for memory.
+type Shape = (u32, Resources, Labels, Vec<Toleration>);
 
 /// A class, and who stands for it before the rules.
 #[derive(Debug, Clone)]
@@ -83,6 +90,8 @@ impl Interner {
             tenants: BTreeMap::new(),
             order: Vec::new(),
             classes: Vec::new(),
+            shape_of: Vec::new(),
+            shapes: BTreeMap::new(),
         }
     }
 
@@ -91,6 +100,8 @@ impl Interner {
         let many = self.classes.len() >= CLASSES_MAX;
         if many {
             self.classes.clear();
+            self.shape_of.clear();
+            self.shapes.clear();
             self.order.clear();
         }
         many
@@ -123,10 +134,34 @@ impl Interner {
             Err(place) => {
                 let number = ClassId(number_of(self.classes.len()));
                 self.classes.push(self.make(ask, tenant));
+                let shape = self.number_shape(ask.spec, tenant);
+                self.shape_of.push(shape);
                 self.order.insert(place, number);
                 number
             }
         }
+    }
+
+    /// How many shapes there are.
+    pub(super) fn shapes(&self) -> usize {
+        self.shapes.len()
+    }
+
+    /// The shape of a class, below `shapes`.
+    pub(super) fn shape(&self, class: ClassId) -> usize {
+        self.shape_of[class.0 as usize]
+    }
+
+    fn number_shape(&mut self, spec: &WorkloadSpec, tenant: u32) -> usize {
+        let resources = Resources {
+            memory: Bytes::ZERO,
+            cpu_limit: CpuMilli::ZERO,
+            ..spec.resources.clone()
+        };
+        let (selector, tolerations) = (spec.node_selector.clone(), spec.tolerations.clone());
+        let next = self.shapes.len();
+        let shape = (tenant, resources, selector, tolerations);
+        *self.shapes.entry(shape).or_insert(next)
     }
 
     /// What a member of this workload takes.

@@ -125,7 +125,7 @@ impl Matrix {
     pub(super) fn catch_up<L>(
         &mut self,
         look: impl Fn(Column) -> L,
-        score: impl Fn(&L, ClassId) -> Value,
+        score: impl Fn(&mut L, ClassId) -> Value,
     ) {
         let oldest = self.decisions.saturating_sub(IDLE_AFTER);
         let rows = || (0..).map(ClassId).zip(&self.rows);
@@ -136,12 +136,12 @@ impl Matrix {
             if self.newest[*column as usize] != position {
                 continue;
             }
-            let looked = look(*column);
+            let mut looked = look(*column);
             for (class, row) in (0..).map(ClassId).zip(&mut self.rows) {
                 let behind = |row: &&mut Row| row.read.is_some_and(|read| read < position);
                 let busy = |row: &&mut Row| row.used >= oldest;
                 if let Some(row) = row.as_mut().filter(busy).filter(behind) {
-                    row.set(*column, score(&looked, class));
+                    row.set(*column, score(&mut looked, class));
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Matrix {
         &mut self,
         oldest: u64,
         look: &impl Fn(Column) -> L,
-        score: &impl Fn(&L, ClassId) -> Value,
+        score: &impl Fn(&mut L, ClassId) -> Value,
     ) {
         let rows = (0..).map(ClassId).zip(&mut self.rows);
         let lost = rows.filter_map(|(class, row)| Some((class, row.as_mut()?)));
@@ -170,7 +170,7 @@ impl Matrix {
         let mut lost: Vec<_> = lost.filter(|(_, row)| busy(row)).collect();
         lost.sort_by_key(|(_, row)| Reverse(row.used));
         for (class, row) in lost.into_iter().take(ROWS_ANEW) {
-            let of_class = |column| score(&look(column), class);
+            let of_class = |column| score(&mut look(column), class);
             row.follow(&self.changes, &self.newest, self.columns, of_class);
         }
     }

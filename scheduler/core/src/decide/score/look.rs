@@ -28,6 +28,13 @@ pub struct Seen {
     worth: i64,
 }
 
+/// How good a place is before its host's CPU and memory are paid for.
+#[derive(Debug, Clone, Copy)]
+pub struct Rated {
+    value: i64,
+    gpus: u64,
+}
+
 /// A room, and what was seen of it.
 #[derive(Debug)]
 pub struct Looked<'a> {
@@ -80,12 +87,37 @@ impl<'a> Looked<'a> {
     /// How good the room is for a member, or nothing if it does not fit. `hosts` is what the
     /// scorer says of the demand.
     pub fn score(&self, demand: &Demand, hosts: &Hosts) -> Option<Scored> {
+        self.score_alike(demand, hosts, &mut None)
+    }
+
+    /// The same. `kept` is from demands that differ in memory alone, and for them: most of what is
+    /// to be found out is the same for all.
+    pub fn score_alike(
+        &self,
+        demand: &Demand,
+        hosts: &Hosts,
+        kept: &mut Option<Option<Rated>>,
+    ) -> Option<Scored> {
         let kind = self.kind?;
         let room = self.room;
         let cpu = room.cpu.checked_minus(demand.cpu)?;
         if room.slices == 0 || room.memory < demand.memory || !demand.may_go_to(room.kind) {
             return None;
         }
+        // Tolls look at memory.
+        if self.scorer.short_on(room.kind).next().is_some() {
+            *kept = None;
+        }
+        let rate = || self.rate(kind, demand, hosts, cpu);
+        let rated = (*kept.get_or_insert_with(rate))?;
+        let value = rated.value - kind.host(demand);
+        Some(Scored {
+            value: u16::try_from(value.max(0)).unwrap_or(u16::MAX),
+            gpus: rated.gpus,
+        })
+    }
+
+    fn rate(&self, kind: &Kind, demand: &Demand, hosts: &Hosts, cpu: CpuMilli) -> Option<Rated> {
         let taken = Taken {
             demand,
             hosts,
@@ -93,20 +125,20 @@ impl<'a> Looked<'a> {
             broken: 0,
         };
         match demand.gpus {
-            Gpus::None => Some(self.scored(kind, taken, &self.seen.rest(kind, cpu), 0)),
+            Gpus::None => Some(self.rated(kind, taken, &self.seen.rest(kind, cpu), 0)),
             Gpus::Share => self.share(kind, taken, cpu),
             Gpus::Whole(count) => self.whole(kind, taken, cpu, count),
         }
     }
 
     /// On the best GPU; the first of equals.
-    fn share(&self, kind: &Kind, mut taken: Taken<'_>, cpu: CpuMilli) -> Option<Scored> {
+    fn share(&self, kind: &Kind, mut taken: Taken<'_>, cpu: CpuMilli) -> Option<Rated> {
         let demand = taken.demand;
         let states = self.seen.states.iter();
         let mut fitting = states.filter(|state| state.gpu.fits(demand)).peekable();
         fitting.peek()?;
         let whole = self.seen.rest(kind, cpu);
-        let mut best: Option<Scored> = None;
+        let mut best: Option<Rated> = None;
         for state in fitting {
             let after = state.after(demand, kind.groups[state.group].1);
             let mut rest = whole;
@@ -114,22 +146,16 @@ impl<'a> Looked<'a> {
             rest.add(kind, after);
             taken.compute = demand.compute_on(state.gpu.device).0;
             taken.broken = u32::from(state.gpu.empty);
-            let scored = self.scored(kind, taken, &rest, state.first(1));
-            if best.is_none_or(|best| scored.value > best.value) {
-                best = Some(scored);
+            let rated = self.rated(kind, taken, &rest, state.first(1));
+            if best.is_none_or(|best| rated.value > best.value) {
+                best = Some(rated);
             }
         }
         best
     }
 
     /// The first GPUs that can be given whole.
-    fn whole(
-        &self,
-        kind: &Kind,
-        mut taken: Taken<'_>,
-        cpu: CpuMilli,
-        count: u32,
-    ) -> Option<Scored> {
+    fn whole(&self, kind: &Kind, mut taken: Taken<'_>, cpu: CpuMilli, count: u32) -> Option<Rated> {
         // Most nodes of a full cluster go no further.
         if self.seen.empty < count {
             return None;
@@ -146,21 +172,17 @@ impl<'a> Looked<'a> {
         }
         taken.broken = count;
         taken.compute = WHOLE_GPU.times(count.into()).0;
-        (missing == 0).then(|| self.scored(kind, taken, &rest, gpus))
+        (missing == 0).then(|| self.rated(kind, taken, &rest, gpus))
     }
 
-    fn scored(&self, kind: &Kind, taken: Taken<'_>, rest: &Rest<'_>, gpus: u64) -> Scored {
+    fn rated(&self, kind: &Kind, taken: Taken<'_>, rest: &Rest<'_>, gpus: u64) -> Rated {
         let gain = (rest.worth(kind) - self.seen.worth) >> WEIGHT_BITS;
         let tolls = self.scorer.short_on(self.room.kind);
         let tolls =
             tolls.map(|(number, short)| short.toll(number, self.room, self.seen.empty, taken));
         let toll = tolls.max().map_or(0, u64::cast_signed);
-        let price = rest.paid + kind.host(taken.demand) + toll;
-        let value = VALUE_BASE + self.scorer.levels.of(gain) - price;
-        Scored {
-            value: u16::try_from(value.max(0)).unwrap_or(u16::MAX),
-            gpus,
-        }
+        let value = VALUE_BASE + self.scorer.levels.of(gain) - rest.paid - toll;
+        Rated { value, gpus }
     }
 }
 
