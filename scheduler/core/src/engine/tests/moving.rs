@@ -194,10 +194,11 @@ fn seconds_are_lost_on_each_gpu_and_the_cheaper_way_is_told() {
 fn names_of_others_work_are_not_told() {
     let (mut world, _, ours) = blocked([Some(60), Some(600)], 4);
     let spec = pinned(whole("theirs", 8, 1));
-    let theirs = match world.try_submit(2000, "theirs", spec).unwrap() {
-        Answer::Workload { workload, .. } => workload.unwrap().workload.id,
-        other => panic!("{other:?}"),
+    let submitted = world.try_submit(2000, "theirs", spec);
+    let Ok(Answer::Workload { workload, .. }) = submitted else {
+        panic!("{submitted:?}");
     };
+    let theirs = workload.unwrap().workload.id;
     let moves = world.moving(ours).moves;
     assert!(
         moves.iter().all(|one| one.name.is_some()),
