@@ -8,12 +8,14 @@
 //! A decision is a look at block maxima. What it changes is noted, and scores follow when there is
 //! time (`catch_up`), at the latest when their class is asked for next.
 
+mod classes;
 mod intern;
 mod matrix;
+mod places;
 
 use super::{
     Ask,
-    score::{Hosts, Looked, Scored, Scorer, Seen},
+    score::{Hosts, Scored, Scorer, Seen},
 };
 use crate::{
     packing::{Demand, Mix, Prices, Room},
@@ -25,10 +27,11 @@ use dovetail_model::{
     id::{NodeName, Tenant},
 };
 use intern::Interner;
-use matrix::{Column, Matrix};
+use matrix::Matrix;
+use places::{Columns, Places};
 use std::cmp::Reverse;
 
-pub(super) use intern::ClassId;
+pub(super) use classes::ClassId;
 
 /// Changed rooms between two looks for places that are short: at least so many, and on large
 /// clusters one for so many nodes. What has become short is scored anew, on every node of its kind.
@@ -56,17 +59,6 @@ pub struct Board {
     columns: Columns,
     /// What nodes were before this trial touched them.
     trial: Option<Vec<(usize, NodeView, Room)>>,
-}
-
-/// Nodes in the order that breaks ties.
-#[derive(Debug, Clone, Default)]
-struct Columns {
-    /// By column: the node's index in the view.
-    node: Vec<usize>,
-    /// By index in the view: its column.
-    of: Vec<Column>,
-    /// A node came or went since.
-    stale: bool,
 }
 
 impl Board {
@@ -206,7 +198,7 @@ impl Board {
     /// What a member of this workload takes.
     pub fn demand(&mut self, ask: &Ask<'_>) -> &Demand {
         let class = self.class(ask);
-        self.interner.demand(class)
+        self.interner.classes().demand(class)
     }
 
     /// What a member of this workload takes, whether anything alike was asked for before or not.
@@ -238,12 +230,12 @@ impl Board {
     pub fn catch_up(&mut self) {
         self.settle();
         let places = Places::of(&self.scorer, &self.rooms, &self.seen, &self.columns);
-        let (interner, hosts) = (&self.interner, &self.hosts);
+        let (classes, hosts) = (self.interner.classes(), &self.hosts);
         self.matrix.catch_up(
-            |column| (places.look(column), vec![None; interner.shapes()]),
+            |column| (places.look(column), vec![None; classes.shapes()]),
             |(looked, kept), class| {
-                let (demand, hosts) = (interner.demand(class), &hosts[class.0 as usize]);
-                value(looked.score_alike(demand, hosts, &mut kept[interner.shape(class)]))
+                let (demand, hosts) = (classes.demand(class), &hosts[class.0 as usize]);
+                value(looked.score_alike(demand, hosts, &mut kept[classes.shape(class)]))
             },
         );
     }
@@ -259,7 +251,7 @@ impl Board {
         // Classes are numbered as they come.
         if self.hosts.len() <= class.0 as usize {
             self.hosts
-                .push(self.scorer.hosts(self.interner.demand(class)));
+                .push(self.scorer.hosts(self.interner.classes().demand(class)));
         }
         self.matrix.admit(class);
         class
@@ -269,7 +261,10 @@ impl Board {
     pub(super) fn best(&mut self, class: ClassId) -> Option<usize> {
         self.settle();
         let places = Places::of(&self.scorer, &self.rooms, &self.seen, &self.columns);
-        let (demand, hosts) = (self.interner.demand(class), &self.hosts[class.0 as usize]);
+        let (demand, hosts) = (
+            self.interner.classes().demand(class),
+            &self.hosts[class.0 as usize],
+        );
         let score = |column| value(places.look(column).score(demand, hosts));
         let column = self.matrix.best(class, score)?;
         Some(self.columns.node[column as usize])
@@ -290,7 +285,7 @@ impl Board {
 
     /// What a member of this class takes.
     pub(super) fn demand_of(&self, class: ClassId) -> &Demand {
-        self.interner.demand(class)
+        self.interner.classes().demand(class)
     }
 
     /// A node's room as it was before the trial.
@@ -309,7 +304,10 @@ impl Board {
 
     fn scored(&self, class: ClassId, node: usize) -> Option<Scored> {
         let looked = self.scorer.look_again(&self.rooms[node], &self.seen[node]);
-        let (demand, hosts) = (self.interner.demand(class), &self.hosts[class.0 as usize]);
+        let (demand, hosts) = (
+            self.interner.classes().demand(class),
+            &self.hosts[class.0 as usize],
+        );
         looked.score(demand, hosts)
     }
 
@@ -354,7 +352,7 @@ impl Board {
             .iter()
             .map(|room| self.scorer.see(room))
             .collect();
-        let demands = self.interner.demands();
+        let demands = self.interner.classes().demands();
         self.hosts = demands.map(|demand| self.scorer.hosts(demand)).collect();
         self.matrix.reset(self.rooms.len());
     }
@@ -373,47 +371,9 @@ impl Board {
         if !self.columns.stale {
             return;
         }
-        let mut node: Vec<usize> = (0..self.view.nodes.len()).collect();
-        node.sort_by_key(|index| {
-            let node = &self.view.nodes[*index];
-            (node.tie, &node.name)
-        });
-        let mut of = vec![0; node.len()];
-        for (column, index) in (0..).zip(&node) {
-            of[*index] = column;
-        }
-        self.matrix.reset(node.len());
+        self.columns = Columns::of(&self.view);
+        self.matrix.reset(self.view.nodes.len());
         self.scorer.count(&self.rooms);
-        self.columns = Columns {
-            node,
-            of,
-            stale: false,
-        };
-    }
-}
-
-/// Everything that a score is made of but the demand.
-#[derive(Debug, Clone, Copy)]
-struct Places<'a> {
-    scorer: &'a Scorer,
-    rooms: &'a [Room],
-    seen: &'a [Seen],
-    columns: &'a Columns,
-}
-
-impl<'a> Places<'a> {
-    fn of(scorer: &'a Scorer, rooms: &'a [Room], seen: &'a [Seen], columns: &'a Columns) -> Self {
-        Self {
-            scorer,
-            rooms,
-            seen,
-            columns,
-        }
-    }
-
-    fn look(self, column: Column) -> Looked<'a> {
-        let node = self.columns.node[column as usize];
-        self.scorer.look_again(&self.rooms[node], &self.seen[node])
     }
 }
 

@@ -1,22 +1,21 @@
-//! Numbers for what repeats: kinds of GPUs, kinds of nodes, tenants, and classes of work.
-//!
-//! What a class may use is found by asking the rules about an empty node of each kind and an empty
-//! GPU of each device, so every rule counts here without being named. What changes with time is in
-//! the rooms.
+//! Numbers for what repeats: kinds of GPUs, kinds of nodes, tenants, and with them the classes of
+//! work. What changes with time is in the rooms.
 
-use super::super::{Ask, pack, rule};
+use super::{
+    super::Ask,
+    classes::{Class, ClassId, Classes},
+};
 use crate::{
-    packing::{Demand, GpuRoom, Gpus, Room, Take},
+    packing::{Demand, GpuRoom, Room},
     policy::Policy,
     view::{GpuView, NodeView},
 };
 use dovetail_model::{
     gpu::GpuHealth,
-    id::{Tenant, WorkloadId},
-    label::{Labels, Taint, Toleration},
-    resources::{GpuAmount, Level, Resources},
+    id::Tenant,
+    label::{Labels, Taint},
+    resources::Level,
     units::{Bytes, CpuMilli, GpuMilli, WHOLE_GPU},
-    workload::WorkloadSpec,
 };
 use std::collections::BTreeMap;
 
@@ -26,13 +25,6 @@ const NOBODY: u32 = u32::MAX;
 const STRANGER: u32 = u32::MAX - 1;
 /// The tenant of everybody, where tenants may share GPUs.
 const EVERYBODY: u32 = 0;
-
-/// Most classes that are known: where every request differs from all others, old ones make room.
-const CLASSES_MAX: usize = 8192;
-
-/// The number of a class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in super::super) struct ClassId(pub(super) u32);
 
 /// Knows every number.
 #[derive(Debug, Clone)]
@@ -46,13 +38,7 @@ pub(super) struct Interner {
     empties: Vec<Room>,
     kind_numbers: BTreeMap<KindKey, u32>,
     tenants: BTreeMap<Tenant, u32>,
-    /// Every class, by what tells them apart.
-    order: Vec<ClassId>,
-    classes: Vec<Class>,
-    /// By class: the number of its shape.
-    shape_of: Vec<usize>,
-    /// Classes that differ in memory alone are of one shape.
-    shapes: BTreeMap<Shape, usize>,
+    classes: Classes,
 }
 
 #[derive(Debug, Clone)]
@@ -65,20 +51,6 @@ struct Kind {
 /// operators said of them.
 type KindKey = (Vec<u32>, u64, u64, Level, Labels, Vec<Taint>);
 
-/// Everything of a request that tells classes apart.
-type Key<'a> = (u32, &'a Resources, &'a Labels, &'a [Toleration]);
-
-/// The same but for memory.
-type Shape = (u32, Resources, Labels, Vec<Toleration>);
-
-/// A class, and who stands for it before the rules.
-#[derive(Debug, Clone)]
-struct Class {
-    tenant: Tenant,
-    spec: WorkloadSpec,
-    demand: Demand,
-}
-
 impl Interner {
     pub(super) fn new(policy: Policy) -> Self {
         Self {
@@ -88,23 +60,8 @@ impl Interner {
             empties: Vec::new(),
             kind_numbers: BTreeMap::new(),
             tenants: BTreeMap::new(),
-            order: Vec::new(),
-            classes: Vec::new(),
-            shape_of: Vec::new(),
-            shapes: BTreeMap::new(),
+            classes: Classes::default(),
         }
-    }
-
-    /// Forgets every class if there are too many. True: numbers that were given mean nothing now.
-    pub(super) fn forget_if_many(&mut self) -> bool {
-        let many = self.classes.len() >= CLASSES_MAX;
-        if many {
-            self.classes.clear();
-            self.shape_of.clear();
-            self.shapes.clear();
-            self.order.clear();
-        }
-        many
     }
 
     /// A node of each kind with nothing on it and CPU and memory without end, by kind.
@@ -117,70 +74,44 @@ impl Interner {
         &self.empties
     }
 
-    /// What members take, by class.
-    pub(super) fn demands(&self) -> impl Iterator<Item = &Demand> {
-        self.classes.iter().map(|class| &class.demand)
+    pub(super) fn classes(&self) -> &Classes {
+        &self.classes
     }
 
-    pub(super) fn demand(&self, class: ClassId) -> &Demand {
-        &self.classes[class.0 as usize].demand
+    /// Forgets every class if there are too many. True: numbers that were given mean nothing now.
+    pub(super) fn forget_if_many(&mut self) -> bool {
+        self.classes.forget_if_many()
     }
 
     /// The class of a workload.
     pub(super) fn class(&mut self, ask: &Ask<'_>) -> ClassId {
         let tenant = self.tenant(ask.tenant);
-        match self.place_of(key(tenant, ask.spec)) {
-            Ok(place) => self.order[place],
-            Err(place) => {
-                let number = ClassId(number_of(self.classes.len()));
-                self.classes.push(self.make(ask, tenant));
-                let shape = self.number_shape(ask.spec, tenant);
-                self.shape_of.push(shape);
-                self.order.insert(place, number);
-                number
-            }
+        if let Some(known) = self.classes.find(tenant, ask.spec) {
+            return known;
         }
-    }
-
-    /// How many shapes there are.
-    pub(super) fn shapes(&self) -> usize {
-        self.shapes.len()
-    }
-
-    /// The shape of a class, below `shapes`.
-    pub(super) fn shape(&self, class: ClassId) -> usize {
-        self.shape_of[class.0 as usize]
-    }
-
-    fn number_shape(&mut self, spec: &WorkloadSpec, tenant: u32) -> usize {
-        let resources = Resources {
-            memory: Bytes::ZERO,
-            cpu_limit: CpuMilli::ZERO,
-            ..spec.resources.clone()
-        };
-        let (selector, tolerations) = (spec.node_selector.clone(), spec.tolerations.clone());
-        let next = self.shapes.len();
-        let shape = (tenant, resources, selector, tolerations);
-        *self.shapes.entry(shape).or_insert(next)
+        let class = self.make(ask, tenant);
+        self.classes.add(class)
     }
 
     /// What a member of this workload takes.
     pub(super) fn describe(&self, ask: &Ask<'_>) -> Demand {
-        let known = self.known_tenant(ask.tenant);
         // A tenant that nobody has heard of is on no GPU.
-        let tenant = known.unwrap_or(STRANGER);
-        match self.place_of(key(tenant, ask.spec)) {
-            Ok(place) => self.demand(self.order[place]).clone(),
-            Err(_) => self.make(ask, tenant).demand,
+        let tenant = self.known_tenant(ask.tenant).unwrap_or(STRANGER);
+        match self.classes.find(tenant, ask.spec) {
+            Some(known) => self.classes.demand(known).clone(),
+            None => self.make(ask, tenant).into_demand(),
         }
     }
 
-    /// Where a class stands in the order, or would stand.
-    fn place_of(&self, wanted: Key<'_>) -> Result<usize, usize> {
-        self.order.binary_search_by(|number| {
-            let class = &self.classes[number.0 as usize];
-            key(class.demand.tenant, &class.spec).cmp(&wanted)
-        })
+    fn make(&self, ask: &Ask<'_>, tenant: u32) -> Class {
+        let mut class = Class::new(ask, tenant);
+        for device in &self.devices {
+            class.learn_device(device, &self.policy);
+        }
+        for kind in &self.kinds {
+            class.learn_kind(&kind.empty, &self.policy);
+        }
+        class
     }
 
     /// The room of a node; `kind` is what it was before, if it is known.
@@ -260,9 +191,7 @@ impl Interner {
         }
         let number = number_of(self.kinds.len());
         let empty = emptied(node);
-        for class in &mut self.classes {
-            class.learn_kind(&empty, &self.policy);
-        }
+        self.classes.learn_kind(&empty, &self.policy);
         self.empties.push(empty_room(node, number, &devices));
         self.kinds.push(Kind { empty, devices });
         self.kind_numbers.insert(key, number);
@@ -275,89 +204,9 @@ impl Interner {
             return number_of(known);
         }
         let empty = emptied_gpu(gpu);
-        for class in &mut self.classes {
-            class.learn_device(&empty, &self.policy);
-        }
+        self.classes.learn_device(&empty, &self.policy);
         self.devices.push(empty);
         number_of(self.devices.len() - 1)
-    }
-
-    fn make(&self, ask: &Ask<'_>, tenant: u32) -> Class {
-        let gpus = match ask.resources().gpu.as_ref().map(|gpu| gpu.amount) {
-            None => Gpus::None,
-            Some(GpuAmount::Share(_)) => Gpus::Share,
-            Some(GpuAmount::Whole { count }) => Gpus::Whole(count),
-        };
-        let demand = Demand {
-            cpu: ask.resources().cpu,
-            memory: ask.resources().memory,
-            tenant,
-            gpus,
-            takes: Vec::new(),
-            kinds: Vec::new(),
-        };
-        let (spec, tenant) = (bare(ask.spec), ask.tenant.clone());
-        let mut class = Class {
-            tenant,
-            spec,
-            demand,
-        };
-        for device in &self.devices {
-            class.learn_device(device, &self.policy);
-        }
-        for kind in &self.kinds {
-            class.learn_kind(&kind.empty, &self.policy);
-        }
-        class
-    }
-}
-
-impl Class {
-    fn ask(&self) -> Ask<'_> {
-        Ask {
-            workload: WorkloadId(0),
-            attempt: 1,
-            tenant: &self.tenant,
-            spec: &self.spec,
-        }
-    }
-
-    fn learn_device(&mut self, empty: &GpuView, policy: &Policy) {
-        let ask = self.ask();
-        let request = ask.resources().gpu.as_ref();
-        let take = request.and_then(|request| {
-            let refused = rule::gpu_refusal(empty, request, &ask, policy);
-            let grant = pack::grant(empty, &ask);
-            refused.is_none().then_some(Take {
-                compute: grant.compute,
-                memory: grant.memory,
-            })
-        });
-        self.demand.takes.push(take);
-    }
-
-    fn learn_kind(&mut self, empty: &NodeView, policy: &Policy) {
-        let takes = rule::refusal(empty, &self.ask(), policy).is_none();
-        self.demand.kinds.push(takes);
-    }
-}
-
-fn key(tenant: u32, spec: &WorkloadSpec) -> Key<'_> {
-    (
-        tenant,
-        &spec.resources,
-        &spec.node_selector,
-        &spec.tolerations,
-    )
-}
-
-/// The request without what no rule looks at.
-fn bare(spec: &WorkloadSpec) -> WorkloadSpec {
-    WorkloadSpec {
-        argv: Vec::new(),
-        env: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        ..spec.clone()
     }
 }
 

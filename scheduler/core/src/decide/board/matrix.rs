@@ -4,7 +4,7 @@
 //! the maxima, then one block. Changed nodes are listed once for all rows, and each row remembers
 //! how far it has read the list.
 
-use super::intern::ClassId;
+use super::classes::ClassId;
 use std::cmp::Reverse;
 
 /// A node in the order of ties.

@@ -12,7 +12,9 @@ use proptest::prelude::*;
 fn looked_up(board: &Board, ask: &Ask<'_>, class: ClassId) -> Option<usize> {
     let nodes = board.view.nodes.iter().zip(&board.rooms).enumerate();
     let scored = nodes.filter_map(|(index, (node, room))| {
-        let scored = board.scorer.score(room, board.interner.demand(class));
+        let scored = board
+            .scorer
+            .score(room, board.interner.classes().demand(class));
         assert_eq!(
             scored,
             board.scored(class, index),
