@@ -9,7 +9,7 @@ use dovetail_core::{
     outcome::SolveFailure,
     problem::Problem,
 };
-use dovetail_solver::Stop;
+use dovetail_solver::{Session, Stop};
 
 impl World {
     pub(super) fn scheduler_starts(&mut self) -> Checked {
@@ -135,7 +135,7 @@ impl World {
         let outcome = if self.rng.chance(300) {
             Err(SolveFailure::Killed)
         } else {
-            Ok(dovetail_solver::solve_until(problem, Stop::Nodes(1000)))
+            Ok(Session::default().solve_until(problem, Stop::Nodes(1000)))
         };
         self.input(Input::Solved {
             problem: problem.id,

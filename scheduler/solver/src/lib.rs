@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `exact` packs a few nodes, `window` much waiting work on many, `fluid` says what the room of a
-//! cluster is worth to a mix, and `repair` who moves so that something blocked fits. `process` runs all of this in a child process that can be killed.
+//! cluster is worth to a mix, and `repair` who moves so that something blocked fits. `process` runs all
+//! of this in a child process that can be killed.
 
 #![forbid(unsafe_code)]
 
@@ -33,28 +34,36 @@ pub enum Stop {
     Nodes(u32),
 }
 
-/// The best answer found within the problem's soft limit.
-pub fn solve(problem: &Problem) -> Outcome {
-    let time = Duration::from_millis(problem.limits.soft_ms);
-    solve_until(problem, Stop::Time(time))
+/// Answers one problem after the other. What was good in one window is tried in the next.
+#[derive(Debug, Default)]
+pub struct Session {
+    pool: window::Pool,
 }
 
-/// The best answer found until the search is stopped.
-pub fn solve_until(problem: &Problem, stop: Stop) -> Outcome {
-    let began = Instant::now();
-    let answer = match &problem.task {
-        Task::Exact(task) => Answer::Exact(exact::solve(task, problem.limits.seed, stop)),
-        Task::Window(task) => {
-            let limits = window_limits(problem, stop);
-            Answer::Window(window::solve(task, &limits, &mut window::Pool::default()))
+impl Session {
+    /// The best answer found within the problem's soft limit.
+    pub fn solve(&mut self, problem: &Problem) -> Outcome {
+        let time = Duration::from_millis(problem.limits.soft_ms);
+        self.solve_until(problem, Stop::Time(time))
+    }
+
+    /// The best answer found until the search is stopped.
+    pub fn solve_until(&mut self, problem: &Problem, stop: Stop) -> Outcome {
+        let began = Instant::now();
+        let answer = match &problem.task {
+            Task::Exact(task) => Answer::Exact(exact::solve(task, problem.limits.seed, stop)),
+            Task::Window(task) => {
+                let limits = window_limits(problem, stop);
+                Answer::Window(window::solve(task, &limits, &mut self.pool))
+            }
+            Task::Fluid(task) => Answer::Fluid(fluid::solve(task)),
+            Task::Repair(task) => Answer::Repair(repair::solve_on_few(task, stop).repaired),
+        };
+        Outcome {
+            problem: problem.id,
+            answer,
+            elapsed_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
         }
-        Task::Fluid(task) => Answer::Fluid(fluid::solve(task)),
-        Task::Repair(task) => Answer::Repair(repair::solve_on_few(task, stop).repaired),
-    };
-    Outcome {
-        problem: problem.id,
-        answer,
-        elapsed_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
     }
 }
 

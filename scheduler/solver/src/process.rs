@@ -2,6 +2,7 @@
 //!
 //! One frame a message, each way: its length as four bytes, little-endian, then JSON.
 
+use crate::Session;
 use dovetail_core::{
     outcome::{Outcome, SolveFailure},
     problem::Problem,
@@ -57,9 +58,10 @@ pub enum FrameError {
 
 /// The child's side: answers problems until its parent closes the pipe.
 pub fn serve(mut input: impl Read, mut output: impl Write) -> Result<(), FrameError> {
+    let mut session = Session::default();
     while let Some(bytes) = read_frame(&mut input)? {
         let problem: Problem = serde_json::from_slice(&bytes).map_err(FrameError::Malformed)?;
-        let outcome = crate::solve(&problem);
+        let outcome = session.solve(&problem);
         write_frame(
             &mut output,
             &serde_json::to_vec(&outcome).map_err(FrameError::Malformed)?,

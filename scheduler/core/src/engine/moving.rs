@@ -166,7 +166,7 @@ impl Engine {
 
     /// Does this with the question who could move for a waiting workload, if it is worth asking: it
     /// is a gang or wants GPUs, and fits nowhere now.
-    fn posed<T>(
+    pub(super) fn posed<T>(
         &mut self,
         id: WorkloadId,
         ask_it: impl FnOnce(&Self, &Posed<'_>) -> T,
@@ -192,7 +192,8 @@ impl Engine {
         }
     }
 
-    fn proposal(&self, posed: &Posed<'_>, answer: &Repaired) -> Option<Moving> {
+    /// The same, or nothing if it does not hold.
+    pub(super) fn proposal(&self, posed: &Posed<'_>, answer: &Repaired) -> Option<Moving> {
         let (moves, blocked) = posed.steps(&self.board, answer)?;
         check::moves(&self.state, &self.live, &self.policy, &moves, &blocked).ok()?;
         let steps = answer.steps.iter();

@@ -30,9 +30,18 @@ fn shell(script: &str) -> Solver {
 
 #[test]
 fn a_child_that_hangs_is_killed_and_started_anew() {
-    let mut solver = shell("exec sleep 60");
+    let told = tempfile::tempdir().unwrap();
+    let pids = told.path().join("pids");
+    let mut solver = shell(&format!("echo $$ >> {}; exec sleep 60", pids.display()));
     for _ in 0..2 {
         assert_eq!(solver.solve(&problem(1)), Err(SolveFailure::Killed));
+    }
+    let pids = std::fs::read_to_string(&pids).unwrap();
+    let pids: Vec<&str> = pids.lines().collect();
+    assert_eq!(pids.len(), 2);
+    for pid in pids {
+        let gone = !std::path::Path::new("/proc").join(pid).exists();
+        assert!(gone, "{pid} lives on");
     }
     let counters = Counters {
         runs: 2,
@@ -65,7 +74,7 @@ fn a_child_that_dies_or_lies_is_a_failure_and_is_started_anew() {
 /// What a child that answers this problem sends, as text for `printf`.
 fn answer(id: u64) -> String {
     let mut frame = Vec::new();
-    let outcome = crate::solve(&problem(id));
+    let outcome = Session::default().solve(&problem(id));
     write_frame(&mut frame, &serde_json::to_vec(&outcome).unwrap()).unwrap();
     frame.iter().map(|byte| format!("\\{byte:03o}")).collect()
 }

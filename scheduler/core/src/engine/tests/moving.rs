@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     check::{self, Rejection},
-    decide::repair::verify,
+    decide::repair::{Bounds, ByScore, propose, verify},
     explain::{Explanation, Moving},
     outcome::{self, Outcome},
     plan::Step,
@@ -318,6 +318,54 @@ fn steps(moving: &Moving, blocked: WorkloadId) -> (Vec<Step>, Step) {
         placements: moving.placements.clone(),
     };
     (moves.collect(), placed)
+}
+
+#[test]
+fn an_answer_is_checked_on_the_state_before_it_is_shown() {
+    let (mut world, _, big) = blocked([Some(60), Some(600)], 4);
+    let shown = world.engine.posed(big, |engine, posed| {
+        let mut placer = ByScore::new(engine.board.scorer(), posed.repair());
+        let good = propose(posed.repair(), &mut placer, Bounds::default()).unwrap();
+        let mut half = good.clone();
+        half.steps.truncate(1);
+        [good, half].map(|answer| engine.proposal(posed, &answer).is_some())
+    });
+    assert_eq!(
+        shown,
+        Some([true, false]),
+        "half of the moves is too little"
+    );
+}
+
+#[test]
+fn a_place_is_free_only_when_who_has_it_has_moved() {
+    let mut world = World::new();
+    for node in ["n1", "n2", "n3"] {
+        world.node(node, 1);
+    }
+    world.on("n1", [movable(share("first", 600), 1)]);
+    world.on(
+        "n2",
+        [
+            movable(share("second", 300), 1),
+            pinned(share("stays", 350)),
+        ],
+    );
+    world.on("n3", [pinned(share("third", 500))]);
+    let big = world.submit(pinned(share("big", 700))).workload.id;
+    // The second makes room for the first, and that for the big one.
+    let (moves, placed) = steps(&world.moving(big), big);
+    let turned = [moves[1].clone(), moves[0].clone()];
+    let checked = |moves: &[Step]| {
+        let engine = &world.engine;
+        check::moves(&engine.state, &engine.live, &engine.policy, moves, &placed)
+    };
+    assert_eq!(checked(&moves), Ok(()));
+    let early = checked(&turned);
+    assert!(
+        matches!(early, Err(Rejection::GpuComputeOver { .. })),
+        "{early:?}"
+    );
 }
 
 #[test]

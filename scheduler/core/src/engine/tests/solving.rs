@@ -120,12 +120,23 @@ fn an_answer_that_does_not_fit_is_refused_and_the_greedy_plan_is_carried_out() {
 fn services_never_wait_for_a_window() {
     let mut world = World::new();
     world.node("n1", 1);
-    let mut service = share("s", 300);
-    service.kind = dovetail_model::workload::WorkloadKind::Service;
+    let service = |name, milli| {
+        let mut service = share(name, milli);
+        service.kind = dovetail_model::workload::WorkloadKind::Service;
+        service
+    };
     world.submit(share("a", 500));
     world.submit(share("b", 700));
-    let placed = world.submit(service);
+    // Neither alone, nor when several of them wait together with batch work.
+    for name in ["s", "t"] {
+        let placed = world.submit(service(name, 100));
+        assert_eq!(placed.state, WorkloadState::Reserved);
+    }
+    let waits = world.submit(service("u", 900)).workload.id;
+    let placed = world.submit(service("v", 100));
     assert_eq!(placed.state, WorkloadState::Reserved);
+    let reason = world.get(waits).reason.unwrap();
+    assert_ne!(reason.token(), "AwaitingSolver");
 }
 
 #[test]
