@@ -161,12 +161,16 @@ def churn(load, must, aim, moves, share_of_fgd, published):
 
 def waits(runs):
     """How long pods wait where they may, in mean lifetimes: the worst of the seeds, by class."""
-    first = runs[0]["dovetail"]["wait"]
-    for kind in [name for name, value in first.items() if isinstance(value, dict)]:
-        times = [run["dovetail"]["wait"][kind] for run in runs]
-        for name in [name for name in first[kind] if name in ("p50", "p99", "max")]:
+    by_kind = {}
+    for run in runs:
+        for waited in run["dovetail"]["wait"]["by_kind"]:
+            by_kind.setdefault(waited["kind"], []).append(waited)
+    for kind, times in by_kind.items():
+        for name in ("p50", "p99", "max"):
             longest = max(float(time[name]) for time in times)
             yield Figure(f"wait of {kind}, {name}, mean lifetimes", longest, digits=3)
+    longest = max(float(run["dovetail"]["wait"]["still_waiting_longest"] or 0) for run in runs)
+    yield Figure("longest wait of those who still wait, mean lifetimes", longest, digits=3)
 
 
 def backlog(_seeds):

@@ -51,7 +51,7 @@ async fn wait_for_ctrl_c(stage: &Stage) {
     } else {
         ", \"minimum_level\": \"LEVEL_NONE\""
     };
-    output::data(&format!(
+    output::tell(&format!(
         "\nEverything stays up. In another terminal:\n  \
          export DOVETAIL_SOCKET={socket}\n  \
          dovetail ps\n  \

@@ -16,22 +16,37 @@ use dovetail_proto::v1;
 use prost::Message;
 use std::{
     collections::{BTreeMap, HashMap},
-    io::Write as _,
+    io::{ErrorKind, Write as _},
 };
 use tabled::{
     builder::Builder,
     settings::{Padding, Style},
 };
 
-/// Prints data. A reader that has gone away is no error: `dovetail ps | head`.
-pub(crate) fn data(text: &str) {
+/// Prints data. A reader that has gone away is no error: `dovetail ps | head`. Anything else is: who
+/// keeps a report must know that it is whole.
+pub(crate) fn data(text: &str) -> Result<(), CliError> {
+    match write(text) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let why = format!("failed to write to standard output: {error}");
+            Err(CliError::failure(why))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Prints what is told along the way.
+pub(crate) fn tell(text: &str) {
+    let _closed = write(text);
+}
+
+fn write(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let _closed = out
-        .write_all(text.as_bytes())
-        .and_then(|()| match text.ends_with('\n') {
-            true => Ok(()),
-            false => out.write_all(b"\n"),
-        });
+    out.write_all(text.as_bytes())?;
+    if !text.ends_with('\n') {
+        out.write_all(b"\n")?;
+    }
+    out.flush()
 }
 
 /// Prints something about what is being done.
@@ -51,7 +66,6 @@ pub(crate) fn reply<M: Message>(
         Format::Table | Format::Html => data(&table(message)),
         Format::Json => data(&json::text(message, name)?),
     }
-    Ok(())
 }
 
 /// Columns padded with spaces, without lines: easy to read and to cut.

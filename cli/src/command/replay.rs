@@ -17,7 +17,7 @@ pub(crate) fn run(global: &Global, args: &ReplayArgs) -> Result<u8, CliError> {
         Format::Html => output::data(&replayed.html()),
         Format::Table => output::data(&replayed.table().to_string()),
         Format::Json => output::data(&replayed.json()),
-    }
+    }?;
     Ok(exit::DONE)
 }
 

@@ -34,7 +34,7 @@ pub(super) async fn tell(stage: &mut Stage) -> Result<(), CliError> {
 }
 
 fn heading(text: &str) {
-    output::data(&format!("\n== {text}\n"));
+    output::tell(&format!("\n== {text}\n"));
 }
 
 /// What this machine lets the agents enforce.
@@ -56,8 +56,8 @@ async fn enforced(stage: &Stage) -> Result<(), CliError> {
             items.join(", ")
         }
     };
-    output::data(&format!("enforced      {}", list(&node.enforces)));
-    output::data(&format!("not enforced  {}", list(&node.not_enforced)));
+    output::tell(&format!("enforced      {}", list(&node.enforces)));
+    output::tell(&format!("not enforced  {}", list(&node.not_enforced)));
     Ok(())
 }
 
@@ -73,14 +73,14 @@ async fn filling(stage: &Stage, author: Author) -> Result<(), CliError> {
     for (index, spec) in work.into_iter().enumerate() {
         ids.push(submit(stage, spec).await?.id);
         if index + 1 == half {
-            output::data("half of them:\n");
+            output::tell("half of them:\n");
             map(stage).await?;
         }
     }
     for id in &ids {
         until(stage, id, "runs", |w| w.state() == WorkloadState::Running).await?;
     }
-    output::data("all of them:\n");
+    output::tell("all of them:\n");
     map(stage).await
 }
 
@@ -96,7 +96,7 @@ async fn waiting(stage: &Stage, author: Author) -> Result<(), CliError> {
                 .explain_workload(ExplainWorkloadRequest { id }),
         )
         .await?;
-    output::data(&output::explanation(&reply));
+    output::tell(&output::explanation(&reply));
     Ok(())
 }
 
@@ -124,7 +124,7 @@ async fn puzzle(stage: &Stage, author: Author) -> Result<(), CliError> {
     } else {
         "the gang was expected when the threes were placed, and nobody was stranded"
     };
-    output::data(&format!(
+    output::tell(&format!(
         "{how}: {} run, {} improved, {} fallbacks, {} kills\n",
         after.runs - before.runs,
         after.improved - before.improved,
@@ -138,21 +138,21 @@ async fn puzzle(stage: &Stage, author: Author) -> Result<(), CliError> {
 async fn limit(stage: &Stage, author: Author) -> Result<(), CliError> {
     heading("A limit bites on a real process");
     if !stage.root {
-        output::data(
+        output::tell(
             "not shown: without root or a delegated cgroup subtree no limit is enforced, and work \
              runs only because it accepts the level `none`\n",
         );
         return Ok(());
     }
     let burner = author.burner();
-    output::data(&format!(
+    output::tell(&format!(
         "{} and burns what it can get",
         cast::line(&burner)?
     ));
     let id = submit(stage, burner).await?.id;
     until(stage, &id, "runs", |w| w.state() == WorkloadState::Running).await?;
     let found = limits::measure_cpu(stage, &id).await?;
-    output::data(&format!(
+    output::tell(&format!(
         "  it got {:.3} cores\n  {}: nr_throttled {}",
         found.cores,
         found.file.display(),
@@ -160,7 +160,7 @@ async fn limit(stage: &Stage, author: Author) -> Result<(), CliError> {
     ));
     cancel(stage, &id).await?;
     let hog = author.hog();
-    output::data(&format!("{} and wants 1 GB", cast::line(&hog)?));
+    output::tell(&format!("{} and wants 1 GB", cast::line(&hog)?));
     let id = submit(stage, hog).await?.id;
     let ended = limits::wait_for_end(stage, &id).await?;
     let name = ended
@@ -168,7 +168,7 @@ async fn limit(stage: &Stage, author: Author) -> Result<(), CliError> {
         .as_str_name()
         .trim_start_matches("CAUSE_")
         .to_owned();
-    output::data(&format!(
+    output::tell(&format!(
         "  it ended as {} by {name}\n",
         output::state(ended.state())
     ));
@@ -190,7 +190,7 @@ async fn crash(stage: &mut Stage) -> Result<(), CliError> {
     let verdict = client
         .call(client.admin().verify_journal(VerifyJournalRequest {}))
         .await?;
-    output::data(&format!(
+    output::tell(&format!(
         "pid {pid} killed; back with every host after {} ms\n\
          {} workloads before, {} after, {} of them in the same place\n\
          state replayed from the journal: {} ({})\n",
@@ -212,7 +212,7 @@ async fn summary(stage: &Stage, began: Instant) -> Result<(), CliError> {
     heading("Summary");
     let status = status(stage).await?;
     let solver = status.solver.unwrap_or_default();
-    output::data(&format!(
+    output::tell(&format!(
         "{} workloads placed, {} pending (pretrain, on purpose)\n\
          {} events journaled, state {}\n\
          solver since the restart: {} runs, {} fallbacks, {} kills; plans refused by the check: {}\n\
@@ -320,7 +320,7 @@ async fn map(stage: &Stage) -> Result<(), CliError> {
     let reply = client
         .call(client.nodes().get_slice_map(GetSliceMapRequest::default()))
         .await?;
-    output::data(&output::slice_map(&reply.nodes));
+    output::tell(&output::slice_map(&reply.nodes));
     Ok(())
 }
 

@@ -233,10 +233,23 @@ fn member_pairs(member: &Member) -> String {
         (
             "last output",
             record
-                .map(|r| r.output_tail.trim_end().replace('\n', "\n             "))
+                .map(|r| harmless(r.output_tail.trim_end()).replace('\n', "\n             "))
                 .unwrap_or_default(),
         ),
     ])
+}
+
+/// What a program wrote, without what a terminal would obey: that is for `dovetail logs`.
+fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\t' => shown.push(character),
+            control if control.is_control() => shown.extend(control.escape_default()),
+            other => shown.push(other),
+        }
+    }
+    shown
 }
 
 fn gpu_grants(placement: &Placement) -> String {
@@ -275,4 +288,15 @@ pub(crate) fn placements(list: &[Placement]) -> String {
         &["SLICE", "NODE", "CPU", "MEMORY", "GPUS"],
         list.iter().map(row),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_obeys_nothing_of_what_a_program_wrote() {
+        let shown = harmless("a\tb\n\u{1b}]0;title\u{7}\0é");
+        assert_eq!(shown, "a\tb\n\\u{1b}]0;title\\u{7}\\u{0}é");
+    }
 }

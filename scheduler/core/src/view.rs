@@ -219,3 +219,21 @@ pub fn tie(name: &NodeName) -> u64 {
     let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed ^ (mixed >> 33)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_never_change() {
+        let ties = ["node-1", "node-2", "a", "gpu-host.example.org"]
+            .map(|name| tie(&NodeName::new(name).unwrap()));
+        let known = [
+            14_678_816_233_934_081_137,
+            9_610_734_886_491_221_457,
+            17_114_084_158_190_756_429,
+            16_887_360_583_642_228_737,
+        ];
+        assert_eq!(ties, known);
+    }
+}

@@ -125,18 +125,15 @@ fn services_never_wait_for_a_window() {
         service.kind = dovetail_model::workload::WorkloadKind::Service;
         service
     };
-    world.submit(share("a", 500));
-    world.submit(share("b", 700));
-    // Neither alone, nor when several of them wait together with batch work.
-    for name in ["s", "t"] {
-        let placed = world.submit(service(name, 100));
-        assert_eq!(placed.state, WorkloadState::Reserved);
-    }
-    let waits = world.submit(service("u", 900)).workload.id;
-    let placed = world.submit(service("v", 100));
-    assert_eq!(placed.state, WorkloadState::Reserved);
-    let reason = world.get(waits).reason.unwrap();
-    assert_ne!(reason.token(), "AwaitingSolver");
+    // Several of them wait together, with batch work.
+    world.cordon("n1", Some("closed"));
+    let ids = ["s", "t"].map(|name| world.submit(service(name, 300)).workload.id);
+    let batch = ["a", "b"].map(|name| world.submit(share(name, 200)).workload.id);
+    world.cordon("n1", None);
+    let running = WorkloadState::Running;
+    assert_eq!(ids.map(|id| world.state_of(id)), [running; 2]);
+    let pending = WorkloadState::Pending;
+    assert_eq!(batch.map(|id| world.state_of(id)), [pending; 2]);
 }
 
 #[test]
