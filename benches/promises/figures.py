@@ -249,6 +249,16 @@ def vectorpack(_seeds):
     yield Figure(f"triplets n <= 120 optimal in 1 CPU s, of {len(small)}", sum(quick), digits=0)
 
 
+def or_library(_seeds):
+    """Bins opened on the OR-Library's and Falkenauer's instances in one dimension."""
+    found = Run([DEBUG / "examples/packing", data() / "instances", "bpp1d"]).lines()
+    known = [row for row in found if row["optimum"]]
+    over = mean(100 * (row["value"] / row["optimum"] - 1) for row in known)
+    yield Figure(f"bins over the best known, %, {len(known)} instances", over)
+    optimal = sum(row["value"] <= row["optimum"] for row in known)
+    yield Figure(f"as few as the best known, of {len(known)}", optimal, digits=0)
+
+
 def planted(_seeds):
     """The honest worst case: nearly all pods differ, and all of them fit."""
     for nodes in [20, 100, 500]:
@@ -272,5 +282,6 @@ PROTOCOLS = {
     "whole run": whole_run,
     "loaded window": loaded,
     "Vectorpack": vectorpack,
+    "OR-Library": or_library,
     "planted": planted,
 }

@@ -2,12 +2,16 @@
 
 use super::markup::section as framed;
 use crate::{
+    args::Mode,
     report::{KINDS, by_kind},
     run::Replayed,
 };
 
 pub(super) fn section(replayed: &Replayed) -> String {
-    let lead = "Pods refused, by what they ask for. A bar is the part of those that came.";
+    let lead = format!(
+        "Pods refused, by what they ask for. A bar is the part of those that came. {}",
+        how(replayed.runs[0].report.mode)
+    );
     let header = replayed
         .all()
         .map(|run| format!("<th scope=\"col\">{}</th>", run.report.policy));
@@ -22,7 +26,22 @@ pub(super) fn section(replayed: &Replayed) -> String {
         rows.collect::<String>(),
         total(replayed),
     );
-    framed("failures", "Refused pods", lead, &body)
+    framed("failures", "Refused pods", &lead, &body)
+}
+
+/// What has to be known before policies are compared.
+fn how(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Online => "",
+        Mode::Backlog => {
+            "All wait at once and there is not room for all: dovetail leaves out what is worth least \
+             for the room it takes, often large pods; the others take them in their order and refuse \
+             who comes late."
+        }
+        Mode::Churn => {
+            "Only dovetail may move others to make room; how many it moved is in the numbers below."
+        }
+    }
 }
 
 fn row(replayed: &Replayed, kind: usize, name: &str) -> String {

@@ -91,3 +91,42 @@ impl Clock {
         self.began.elapsed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    fn clock(soft: Duration, hard: Duration) -> Clock {
+        let time = Some(Time { soft, hard });
+        let limits = Limits {
+            time,
+            ..Limits::default()
+        };
+        Clock::start(&limits)
+    }
+
+    #[test]
+    fn nothing_new_is_begun_after_the_soft_limit_and_nothing_goes_on_after_the_hard_one() {
+        let states = [
+            clock(LONG, LONG),
+            clock(Duration::ZERO, LONG),
+            clock(Duration::ZERO, Duration::ZERO),
+            Clock::start(&Limits::default()),
+        ];
+        let states = states.map(|clock| (clock.is_open(), clock.is_running()));
+        assert_eq!(
+            states,
+            [(true, true), (false, true), (false, false), (true, true)]
+        );
+    }
+
+    #[test]
+    fn what_is_kept_free_is_taken_off_both_ends() {
+        let rest = clock(LONG, 2 * LONG).rest(LONG).unwrap();
+        assert!(rest.hard <= LONG && rest.soft <= rest.hard);
+        let none = clock(LONG, LONG).rest(LONG).unwrap();
+        assert_eq!((none.soft, none.hard), (Duration::ZERO, Duration::ZERO));
+    }
+}
