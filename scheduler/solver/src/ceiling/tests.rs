@@ -1,6 +1,7 @@
 //! Bounds against every placement there is.
 
 use super::*;
+use crate::aggregate::Pool;
 use dovetail_core::packing::{GpuRoom, Gpus, Take};
 use dovetail_model::units::{Bytes, CpuMilli, GpuMilli};
 use proptest::prelude::*;
@@ -137,4 +138,54 @@ proptest! {
         let bound = Bound { aggregate: &aggregate, classes: &all, most: 100 };
         prop_assert!(bound.at(&prices).unwrap() >= brute(&rooms, &members));
     }
+}
+
+#[test]
+fn a_gpu_costs_at_least_what_the_slices_on_it_pay() {
+    let gpu = GpuRoom {
+        device: 0,
+        compute: GpuMilli(1000),
+        memory: Bytes(4),
+        empty: true,
+        tenant: None,
+    };
+    let room = Room {
+        kind: 0,
+        cpu: CpuMilli(8),
+        memory: Bytes(8),
+        slices: 4,
+        gpus: vec![gpu],
+    };
+    let take = Take {
+        compute: GpuMilli(300),
+        memory: Bytes(1),
+    };
+    let share = Demand {
+        cpu: CpuMilli(0),
+        memory: Bytes(0),
+        tenant: 0,
+        gpus: Gpus::Share,
+        takes: vec![Some(take)],
+        kinds: vec![true],
+    };
+    let class = (share, 3, 10);
+    let (demands, nodes) = ([&class.0], [(room.clone(), 1)]);
+    let aggregate = Aggregate::of(&nodes, &demands, |_| ());
+    // Slices pay all that members are worth, and the program says that the GPU costs nothing.
+    let free = |pool: &Pool| PoolPrices {
+        cpu: 0.0,
+        memory: 0.0,
+        slot: 0.0,
+        bins: vec![0.0; pool.bins.len()],
+        slices: vec![0.1; pool.slices.len()],
+        gangs: vec![0.0; pool.gangs.len()],
+    };
+    let prices: Vec<PoolPrices> = aggregate.pools.iter().map(free).collect();
+    let bound = Bound {
+        aggregate: &aggregate,
+        classes: &[&class],
+        most: 100,
+    };
+    assert_eq!(brute(&[room], &[(&class.0, 10); 3]), 30);
+    assert!(bound.at(&prices).unwrap() >= 30);
 }
