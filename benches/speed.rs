@@ -155,29 +155,27 @@ fn engine(nodes: u32, decisions: u64) -> serde_json::Value {
     })
 }
 
-/// Answers the engine's question for prices, which it asks every few seconds.
+/// Answers the engine's question for prices, which it asks every few seconds. The first, about an
+/// empty cluster, was never answered.
 fn price(engine: &mut Engine) {
     let later = Now {
         boot_ns: cluster::NOW.boot_ns + PRICED_AFTER_NS,
         ..cluster::NOW
     };
-    // The first, asked about an empty cluster, was never answered.
-    for now in [cluster::NOW, later] {
-        for effect in engine.handle(Input::Tick, now) {
-            let Effect::Solve(problem) = effect else {
-                continue;
-            };
-            let Task::Fluid(task) = &problem.task else {
-                continue;
-            };
-            let outcome = Outcome {
-                problem: problem.id,
-                answer: Answer::Fluid(fluid::solve(task)),
-                elapsed_us: 0,
-            };
-            let (problem, outcome) = (problem.id, Ok(outcome));
-            drop(engine.handle(Input::Solved { problem, outcome }, now));
-        }
+    for effect in engine.handle(Input::Tick, later) {
+        let Effect::Solve(problem) = effect else {
+            continue;
+        };
+        let Task::Fluid(task) = &problem.task else {
+            continue;
+        };
+        let outcome = Outcome {
+            problem: problem.id,
+            answer: Answer::Fluid(fluid::solve(task)),
+            elapsed_us: 0,
+        };
+        let (problem, outcome) = (problem.id, Ok(outcome));
+        drop(engine.handle(Input::Solved { problem, outcome }, later));
     }
 }
 

@@ -28,6 +28,7 @@ pub use board::Board;
 pub use hold::Held;
 pub use pack::{find, fits, fits_empty, place};
 pub(crate) use pack::{members, members_in};
+pub(crate) use round::{Class, class};
 pub use round::{Round, round};
 
 /// A workload that wants a place.

@@ -237,6 +237,10 @@ impl Board {
                 let (demand, hosts) = (classes.demand(class), &hosts[class.0 as usize]);
                 value(looked.score_alike(demand, hosts, &mut kept[classes.shape(class)]))
             },
+            |column, class| {
+                let (demand, hosts) = (classes.demand(class), &hosts[class.0 as usize]);
+                value(places.look(column).score(demand, hosts))
+            },
         );
     }
 

@@ -53,7 +53,7 @@ pub fn round<'a>(
 }
 
 /// Everything of a request that the rules look at: two equal ones fit or fail together.
-type Class<'a> = (&'a Tenant, &'a Resources, u32, &'a Labels, &'a [Toleration]);
+pub(crate) type Class<'a> = (&'a Tenant, &'a Resources, u32, &'a Labels, &'a [Toleration]);
 
 /// A round in the making.
 pub(super) struct Draft<'b, 'a> {
@@ -146,7 +146,7 @@ impl Drafted<'_> {
     }
 }
 
-pub(super) fn class<'a>(ask: &Ask<'a>) -> Class<'a> {
+pub(crate) fn class<'a>(ask: &Ask<'a>) -> Class<'a> {
     (
         ask.tenant,
         ask.resources(),

@@ -18,7 +18,10 @@ use dovetail_model::{
     units::{GpuMilli, WHOLE_GPU},
     workload::WorkloadSpec,
 };
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap};
+
+/// Why requests wait that were looked at already: those that ask alike wait for the same reason.
+type Reasons<'w> = BTreeMap<decide::Class<'w>, Option<Reason>>;
 
 impl Engine {
     pub(super) fn read(&mut self, caller: &Caller, request: Request) -> Result<Answer, Refusal> {
@@ -65,10 +68,11 @@ impl Engine {
                     .is_none_or(|queue| w.spec.queue == *queue)
             })
             .filter(|w| filter.states.is_empty() || filter.states.contains(&self.state_of(w)));
+        let mut reasons = Reasons::new();
         let workloads: Vec<WorkloadView> = page
             .by_ref()
             .take(filter.limit)
-            .map(|w| self.show(caller, w))
+            .map(|w| self.show_beside(caller, w, &mut reasons))
             .collect();
         let more = page.next().is_some();
         let next = workloads
@@ -96,7 +100,7 @@ impl Engine {
             length,
         );
         if workload.is_pending() {
-            explanation.reason = Some(self.reason(workload));
+            explanation.reason = Some(self.reason(workload, &mut Reasons::new()));
         } else {
             explanation.reason = None;
             explanation.remedies.clear();
@@ -148,6 +152,16 @@ impl Engine {
     }
 
     pub(super) fn show(&self, caller: &Caller, workload: &Workload) -> WorkloadView {
+        self.show_beside(caller, workload, &mut Reasons::new())
+    }
+
+    /// The same, among others.
+    fn show_beside<'w>(
+        &self,
+        caller: &Caller,
+        workload: &'w Workload,
+        reasons: &mut Reasons<'w>,
+    ) -> WorkloadView {
         let used = |member: &Member| {
             let session = self.sessions.get(&member.placement.node)?;
             session
@@ -162,7 +176,7 @@ impl Engine {
                 .iter()
                 .map(|m| self.member_state(m))
                 .collect(),
-            reason: workload.is_pending().then(|| self.reason(workload)),
+            reason: (workload.is_pending()).then(|| self.reason(workload, reasons)),
             cpu_used_ns: workload
                 .members
                 .iter()
@@ -173,17 +187,21 @@ impl Engine {
         }
     }
 
-    fn reason(&self, workload: &Workload) -> Reason {
+    fn reason<'w>(&self, workload: &'w Workload, reasons: &mut Reasons<'w>) -> Reason {
         if let Some(until) = self.backoff.get(&workload.id) {
             let left = until.saturating_sub(self.now.boot_ns);
             return Reason::Backoff {
                 seconds: left.div_ceil(SECOND_NS),
             };
         }
-        let waits = !self.awaits_solver(workload.id);
-        let reason = waits.then(|| explain::dominant(&self.board, &ask(workload)));
+        if self.awaits_solver(workload.id) {
+            return Reason::AwaitingSolver;
+        }
+        let ask = ask(workload);
+        let find = || explain::dominant(&self.board, &ask);
+        let reason = reasons.entry(decide::class(&ask)).or_insert_with(find);
         // What fits is placed in this round or the next.
-        reason.flatten().unwrap_or(Reason::AwaitingSolver)
+        reason.clone().unwrap_or(Reason::AwaitingSolver)
     }
 
     fn state_of(&self, workload: &Workload) -> WorkloadState {

@@ -121,11 +121,13 @@ impl Matrix {
         best.into_iter().map(|(_, column)| column).collect()
     }
 
-    /// Brings the rows that are in use up to date. A changed node is looked at once for all rows.
+    /// Brings the rows that are in use up to date. A changed node is looked at once for all rows;
+    /// `alone` is the score in a row that is computed by itself.
     pub(super) fn catch_up<L>(
         &mut self,
         look: impl Fn(Column) -> L,
         score: impl Fn(&mut L, ClassId) -> Value,
+        alone: impl Fn(Column, ClassId) -> Value,
     ) {
         let oldest = self.decisions.saturating_sub(IDLE_AFTER);
         let rows = || (0..).map(ClassId).zip(&self.rows);
@@ -153,24 +155,19 @@ impl Matrix {
             .filter(|row| row.used >= oldest);
         busy.filter(|row| row.read.is_some())
             .for_each(|row| row.read = Some(length));
-        self.make_anew(oldest, &look, &score);
+        self.make_anew(oldest, &alone);
         self.shorten();
     }
 
     /// Computes a few of the rows that lost their scores, the most recently used first.
-    fn make_anew<L>(
-        &mut self,
-        oldest: u64,
-        look: &impl Fn(Column) -> L,
-        score: &impl Fn(&mut L, ClassId) -> Value,
-    ) {
+    fn make_anew(&mut self, oldest: u64, alone: &impl Fn(Column, ClassId) -> Value) {
         let rows = (0..).map(ClassId).zip(&mut self.rows);
         let lost = rows.filter_map(|(class, row)| Some((class, row.as_mut()?)));
         let busy = |row: &Row| row.read.is_none() && row.used >= oldest;
         let mut lost: Vec<_> = lost.filter(|(_, row)| busy(row)).collect();
         lost.sort_by_key(|(_, row)| Reverse(row.used));
         for (class, row) in lost.into_iter().take(ROWS_ANEW) {
-            let of_class = |column| score(&mut look(column), class);
+            let of_class = |column| alone(column, class);
             row.follow(&self.changes, &self.newest, self.columns, of_class);
         }
     }
@@ -284,6 +281,7 @@ mod tests {
                     0 => matrix.catch_up(
                         |column| column as usize,
                         |column, id| truth[id.0 as usize][*column],
+                        |column, id| truth[id.0 as usize][column as usize],
                     ),
                     1 => {
                         matrix.admit(id);
