@@ -80,3 +80,73 @@ fn window_limits(problem: &Problem, stop: Stop) -> window::Limits {
         ..window::Limits::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dovetail_core::{
+        packing::{Demand, GpuRoom, Gpus, Room, Take},
+        problem::{
+            Limits,
+            window::{Class, Window},
+        },
+    };
+    use dovetail_model::{
+        id::Revision,
+        units::{Bytes, CpuMilli, GpuMilli},
+    };
+
+    #[test]
+    fn what_was_good_in_one_window_is_kept_for_the_next() {
+        let gpu = GpuRoom {
+            device: 0,
+            compute: GpuMilli(1000),
+            memory: Bytes(1000),
+            empty: true,
+            tenant: None,
+        };
+        let room = Room {
+            kind: 0,
+            cpu: CpuMilli(8000),
+            memory: Bytes(1000),
+            slices: 9,
+            gpus: vec![gpu; 2],
+        };
+        let class = |milli| Class {
+            demand: Demand {
+                cpu: CpuMilli(100),
+                memory: Bytes(1),
+                tenant: 0,
+                gpus: Gpus::Share,
+                takes: vec![Some(Take {
+                    compute: GpuMilli(milli),
+                    memory: Bytes(milli),
+                })],
+                kinds: vec![true],
+            },
+            count: 60,
+            priority: 0,
+            worth: milli,
+        };
+        let window = Window {
+            nodes: vec![room; 40],
+            classes: [230, 310, 370, 470, 590].map(class).to_vec(),
+            start: Vec::new(),
+            seed: 1,
+        };
+        let problem = Problem {
+            id: 1,
+            revision: Revision(1),
+            limits: Limits {
+                soft_ms: 1000,
+                hard_ms: 2000,
+                seed: 1,
+            },
+            task: Task::Window(window),
+        };
+        let mut session = Session::default();
+        let before = format!("{:?}", session.pool);
+        session.solve_until(&problem, Stop::Nodes(1000));
+        assert_ne!(format!("{:?}", session.pool), before);
+    }
+}
